@@ -1,0 +1,1 @@
+"""Money and quotas as values: vectors, accounts, and the conservation law."""

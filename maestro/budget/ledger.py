@@ -1,0 +1,158 @@
+"""Ledger arithmetic: one account per resource, every movement of money as a pure function.
+
+The law, in every resource, after every movement:
+    granted = free + reserved + spent + lent
+An account without a grant (`granted is None`) is unlimited: it counts, and never refuses.
+
+The store carries out the same movements inside its scripts; this module is what they are checked against.
+Source: DESIGN section 4 "Budget"; spec/05 section 1.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from maestro.budget.vector import BudgetVector
+from maestro.errors import BudgetExceededError
+from maestro.ids import CallId
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One resource of one continuation, in that resource's unit."""
+
+    granted: int | None = None
+    reserved: int = 0
+    spent: int = 0
+    lent: int = 0
+
+    @property
+    def free(self) -> int | None:
+        """What is left to reserve or lend; None when unlimited. Negative only after a provider billed beyond its maximum."""
+        return None if self.granted is None else self.granted - self.reserved - self.spent - self.lent
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The accounts of one continuation and its open reservations."""
+
+    accounts: Mapping[str, Account] = field(default_factory=lambda: MappingProxyType({}))
+    reservations: Mapping[CallId, BudgetVector] = field(default_factory=lambda: MappingProxyType({}))
+
+    def account(self, resource: str) -> Account:
+        return self.accounts.get(resource, Account())
+
+    @property
+    def free(self) -> BudgetVector:
+        """What may still be reserved, of each limited resource (never below 0)."""
+        return BudgetVector({name: max(0, a.free) for name, a in self.accounts.items() if a.free is not None})
+
+    @property
+    def granted(self) -> BudgetVector:
+        return BudgetVector({name: a.granted for name, a in self.accounts.items() if a.granted is not None})
+
+    @property
+    def spent(self) -> BudgetVector:
+        return BudgetVector({name: a.spent for name, a in self.accounts.items()})
+
+
+def grant(ledger: Ledger, amount: BudgetVector) -> Ledger:
+    """More to spend; a resource that was unlimited becomes limited to what is used plus the grant."""
+    return _each(ledger, amount, lambda a, n: replace(a, granted=n + (_used(a) if a.granted is None else a.granted)))
+
+
+def revoke(ledger: Ledger, amount: BudgetVector) -> Ledger:
+    """Less to spend.
+
+    Raises:
+        BudgetExceededError: more than is free; what is spent, reserved or lent cannot be taken back.
+    """
+    _require(ledger, amount, "take back", limited_only=True)
+    return _each(ledger, amount, lambda a, n: replace(a, granted=(a.granted or 0) - n))
+
+
+def reserve(ledger: Ledger, call: CallId, price: BudgetVector) -> Ledger:
+    """The maximum price of `call` is set aside; the same call twice reserves once.
+
+    Raises:
+        BudgetExceededError: some resource has less free than the price.
+    """
+    if call in ledger.reservations:
+        return ledger
+    _require(ledger, price, "reserve")
+    moved = _each(ledger, price, lambda a, n: replace(a, reserved=a.reserved + n))
+    return replace(moved, reservations=MappingProxyType({**ledger.reservations, call: price}))
+
+
+def settle(ledger: Ledger, call: CallId, actual: BudgetVector) -> Ledger:
+    """`call` cost `actual`; the rest of its reservation is free again. A call that is not reserved changes nothing."""
+    if call not in ledger.reservations:
+        return ledger
+    price = ledger.reservations[call]
+    moved = _each(ledger, price, lambda a, n: replace(a, reserved=a.reserved - n))
+    moved = _each(moved, actual, lambda a, n: replace(a, spent=a.spent + n))
+    return replace(moved, reservations=MappingProxyType({c: p for c, p in ledger.reservations.items() if c != call}))
+
+
+def refund(ledger: Ledger, call: CallId) -> Ledger:
+    """`call` never happened: its whole reservation is free again."""
+    return settle(ledger, call, BudgetVector({}))
+
+
+def lend(ledger: Ledger, amount: BudgetVector) -> Ledger:
+    """A child gets `amount` of what is free.
+
+    Raises:
+        BudgetExceededError: some resource has less free than asked.
+    """
+    _require(ledger, amount, "lend")
+    return _each(ledger, amount, lambda a, n: replace(a, lent=a.lent + n))
+
+
+def close_child(parent: Ledger, child: Ledger) -> Ledger:
+    """A child ended: what it spent is spent here too, the rest of what it was lent is free again.
+
+    Only what the child was granted was lent; what it used without a limit counts as spent and nothing more.
+    """
+    moved = parent
+    for name, account in child.accounts.items():
+        lent, spent = account.granted or 0, account.spent
+        moved = _each(moved, BudgetVector({name: lent}), lambda a, n: replace(a, lent=a.lent - n))
+        moved = _each(moved, BudgetVector({name: spent}), lambda a, n: replace(a, spent=a.spent + n))
+    return moved
+
+
+def charge_unknown(ledger: Ledger) -> Ledger:
+    """Every open reservation is charged in full: its outcome will not be known any more."""
+    for call, price in ledger.reservations.items():
+        ledger = settle(ledger, call, price)
+    return ledger
+
+
+def _used(account: Account) -> int:
+    return account.reserved + account.spent + account.lent
+
+
+def _each(ledger: Ledger, amount: BudgetVector, change: Callable[[Account, int], Account]) -> Ledger:
+    changed = {name: change(ledger.account(name), n) for name, n in amount.items()}
+    return replace(ledger, accounts=MappingProxyType({**ledger.accounts, **changed}))
+
+
+def _require(ledger: Ledger, amount: BudgetVector, verb: str, limited_only: bool = False) -> None:
+    for name, asked in amount.items():
+        free = ledger.account(name).free
+        if (free is None and limited_only and asked) or (free is not None and asked > 0 and free < asked):
+            raise exceeded(verb, name, asked, free or 0)
+
+
+def exceeded(verb: str, resource: str, asked: int, free: int) -> BudgetExceededError:
+    """The one text for every refusal of money."""
+    return BudgetExceededError(
+        f"cannot {verb} {asked} {resource}: only {free} free",
+        field=f"budget.{resource}",
+        hint=f"grant more with `maestro rebudget ID {resource}=+{asked - free}`",
+        resource=resource,
+        asked=asked,
+        free=free,
+    )
+

@@ -1,0 +1,216 @@
+"""Every error of Maestro, in one tree.
+
+    MaestroError                    code, message, field, hint; what a face (CLI, client, API) shows
+    ├─ InvalidInput                 the caller's value is wrong: names the field and the fix
+    │   └─ ContinuationInvalidInputError
+    ├─ NotFound
+    │   └─ ContinuationNotFoundError
+    ├─ Conflict                     right value, wrong moment
+    │   ├─ ContinuationAlreadyTerminalError
+    │   │   └─ ContinuationBusyError
+    │   ├─ ContinuationTriggerMismatchError
+    │   ├─ ContinuationExpiredError
+    │   └─ ContinuationStateError
+    ├─ BudgetExceededError          a reservation or a grant is larger than what is free
+    ├─ MailboxFull                  a bounded mailbox refuses, loudly
+    ├─ Unservable                   no behaviour of that name, or no migration to today's version
+    ├─ IntegrityError               bytes read from the store are not those that were written
+    ├─ StoreError
+    │   ├─ StoreUnavailable         recoverable: try again later
+    │   └─ StoreRefused             the store answers, and refuses writes (memory, disk, read-only, settings)
+    ├─ ModelError
+    │   ├─ RecoverableModelError    the next provider of the chain may answer
+    │   │   ├─ RateLimited · ProviderUnavailable · ProviderTimeout
+    │   ├─ TerminalModelError       no provider would answer otherwise
+    │   │   ├─ AuthRefused · BadRequest · ContentPolicy · UnpricedModel · MalformedAnswer
+    │   └─ ProvidersExhausted       the whole chain failed recoverably: sleep and come back
+    ├─ FeedError                    one poll of a source failed; the source lives
+    ├─ ClusterError                 Ray is not there, or not ours
+    └─ TimedOut                     the caller's own patience ended; nothing was undone
+
+    Fenced                          BaseException: a newer epoch owns this continuation
+
+Recoverable or not is a class, decided once, in the adapter that saw the failure.
+"""
+
+from typing import ClassVar
+
+
+class MaestroError(Exception):
+    """Something that a person or a program can act on; its text says what to do next."""
+
+    code: ClassVar[str] = "failed"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, field: str | None = None, hint: str | None = None, **facts: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.hint = hint
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross Ray's process borders whole."""
+        return _rebuild, (type(self), self.message, self.field, self.hint, self.facts)
+
+
+def _rebuild(kind: type[MaestroError], message: str, field: str | None, hint: str | None, facts: dict[str, object]) -> MaestroError:
+    error = kind.__new__(kind)
+    MaestroError.__init__(error, message, field=field, hint=hint, **facts)
+    return error
+
+
+class InvalidInput(MaestroError):
+    code = "invalid_input"
+    exit_status = 2
+
+
+class ContinuationInvalidInputError(InvalidInput):
+    pass
+
+
+class NotFound(MaestroError):
+    code = "not_found"
+    exit_status = 3
+
+
+class ContinuationNotFoundError(NotFound):
+    pass
+
+
+class Conflict(MaestroError):
+    code = "conflict"
+
+
+class ContinuationAlreadyTerminalError(Conflict):
+    code = "already_terminal"
+
+
+class ContinuationBusyError(ContinuationAlreadyTerminalError):
+    code = "busy"
+
+
+class ContinuationTriggerMismatchError(Conflict):
+    code = "trigger_mismatch"
+
+
+class ContinuationExpiredError(Conflict):
+    code = "expired"
+
+
+class ContinuationStateError(Conflict):
+    code = "illegal_state"
+
+
+class BudgetExceededError(MaestroError):
+    """A reservation or grant asks for more than is free; `facts` hold resource, asked and free."""
+
+    code = "budget_exceeded"
+
+
+class MailboxFull(MaestroError):
+    code = "mailbox_full"
+
+
+class Unservable(MaestroError):
+    code = "unservable"
+
+
+class IntegrityError(MaestroError):
+    code = "integrity"
+
+
+class StoreError(MaestroError):
+    code = "store"
+    exit_status = 4
+
+
+class StoreUnavailable(StoreError):
+    code = "store_unavailable"
+
+
+class StoreRefused(StoreError):
+    code = "store_refused"
+
+
+class ModelError(MaestroError):
+    code = "model"
+
+
+class RecoverableModelError(ModelError):
+    """Raised with `retry_after_ms` among its facts where the provider named a time."""
+
+    code = "model_recoverable"
+
+
+class RateLimited(RecoverableModelError):
+    code = "rate_limited"
+
+
+class ProviderUnavailable(RecoverableModelError):
+    code = "provider_unavailable"
+
+
+class ProviderTimeout(RecoverableModelError):
+    code = "provider_timeout"
+
+
+class TerminalModelError(ModelError):
+    code = "model_terminal"
+
+
+class AuthRefused(TerminalModelError):
+    code = "auth_refused"
+
+
+class BadRequest(TerminalModelError):
+    code = "bad_request"
+
+
+class ContentPolicy(TerminalModelError):
+    code = "content_policy"
+
+
+class UnpricedModel(TerminalModelError):
+    code = "unpriced_model"
+
+
+class MalformedAnswer(TerminalModelError):
+    code = "malformed_answer"
+
+
+class ProvidersExhausted(ModelError):
+    code = "providers_exhausted"
+
+
+class FeedError(MaestroError):
+    code = "feed"
+
+
+class ClusterError(MaestroError):
+    code = "cluster"
+    exit_status = 4
+
+
+class TimedOut(MaestroError):
+    code = "timed_out"
+    exit_status = 124
+
+
+class Fenced(BaseException):
+    """A newer epoch owns this continuation: whoever holds it stops at once and writes nothing.
+
+    Derives from BaseException, so that a greedy `except Exception` in a behaviour is fenced all the same.
+    """
+
+    def __init__(self, cid: str, epoch: int, current: int) -> None:
+        super().__init__(f"{cid}: epoch {epoch} is over, {current} is current")
+        self.cid = cid
+        self.epoch = epoch
+        self.current = current
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Fenced, (self.cid, self.epoch, self.current)
