@@ -5,6 +5,8 @@ wall clocks of single machines.
 """
 
 import asyncio
+import heapq
+import itertools
 from typing import Protocol
 
 from maestro.ids import TimeMs
@@ -27,7 +29,8 @@ class ManualClock:
 
     def __init__(self, start_ms: int = 1_721_001_600_000) -> None:
         self._now_ms = start_ms
-        self._moved = asyncio.Event()
+        self._sleepers: list[tuple[TimeMs, int, asyncio.Future[None]]] = []
+        self._arrivals = itertools.count()
 
     async def now_ms(self) -> TimeMs:
         return self.read()
@@ -40,10 +43,15 @@ class ManualClock:
         if by_ms < 0:
             raise ValueError(f"a clock cannot go back by {by_ms} ms")
         self._now_ms += by_ms
-        self._moved.set()
-        self._moved = asyncio.Event()
+        while self._sleepers and self._sleepers[0][0] <= self._now_ms:
+            _, _, awake = heapq.heappop(self._sleepers)
+            if not awake.done():  # a cancelled sleeper stays in the heap until its time
+                awake.set_result(None)
         return self.read()
 
     async def sleep_until(self, due_ms: TimeMs) -> None:
-        while self._now_ms < due_ms:
-            await self._moved.wait()
+        if due_ms <= self._now_ms:
+            return
+        awake = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (due_ms, next(self._arrivals), awake))
+        await awake

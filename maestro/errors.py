@@ -23,7 +23,10 @@
     │   │   ├─ RateLimited · ProviderUnavailable · ProviderTimeout
     │   ├─ TerminalModelError       no provider would answer otherwise
     │   │   ├─ AuthRefused · BadRequest · ContentPolicy · UnpricedModel · MalformedAnswer
+    │   ├─ AnswerLost               answered and billed, but it did not arrive: charged in full
     │   └─ ProvidersExhausted       the whole chain failed recoverably: sleep and come back
+    ├─ ContextOverflow              what may never be dropped is alone larger than the window
+    ├─ RankerFailed                 no scores, or not those that were promised: last ranks stay, marked stale
     ├─ FeedError                    one poll of a source failed; the source lives
     ├─ ClusterError                 Ray is not there, or not ours
     └─ TimedOut                     the caller's own patience ended; nothing was undone
@@ -57,7 +60,9 @@ class MaestroError(Exception):
         return _rebuild, (type(self), self.message, self.field, self.hint, self.facts)
 
 
-def _rebuild(kind: type[MaestroError], message: str, field: str | None, hint: str | None, facts: dict[str, object]) -> MaestroError:
+def _rebuild(
+    kind: type[MaestroError], message: str, field: str | None, hint: str | None, facts: dict[str, object]
+) -> MaestroError:
     error = kind.__new__(kind)
     MaestroError.__init__(error, message, field=field, hint=hint, **facts)
     return error
@@ -182,8 +187,22 @@ class MalformedAnswer(TerminalModelError):
     code = "malformed_answer"
 
 
+class AnswerLost(ModelError):
+    code = "answer_lost"
+
+
 class ProvidersExhausted(ModelError):
     code = "providers_exhausted"
+
+
+class ContextOverflow(MaestroError):
+    """System, pinned entries and trigger need more tokens than the budget; `facts` hold needed and budget."""
+
+    code = "context_overflow"
+
+
+class RankerFailed(MaestroError):
+    code = "ranker_failed"
 
 
 class FeedError(MaestroError):

@@ -3,7 +3,8 @@
 Invariants:
 - a continuation id is sortable by birth, unguessable, and safe in URLs and Redis keys;
 - the partition is written into the id, so that no look-up stands between an id and its keys;
-- a child's id is a function of (parent, rev, ordinal): the same tick run twice names the same child.
+- a child's id is a function of (parent, rev, ordinal) and of a time that the tick fixes: the same tick run twice names
+  the same child.
 
 Source: Crockford base32; spec/01 section 2.
 """
@@ -44,7 +45,11 @@ def new_continuation_id(now_ms: TimeMs, partition: Partition) -> ContinuationId:
 
 
 def child_id(parent: ContinuationId, rev: Rev, ordinal: int, born_ms: TimeMs) -> ContinuationId:
-    """The id of the `ordinal`-th child of the tick that ends in `rev`; the same for every try of that tick."""
+    """The id of the `ordinal`-th child of the tick that ends in `rev`; the same for every try of that tick.
+
+    Args:
+        born_ms: a time that every try of the tick shares (its batch's), not the time of this try.
+    """
     digest = hashlib.sha256(f"{parent}:{rev}:{ordinal}".encode()).digest()
     return _assemble(born_ms, int.from_bytes(digest[:8], "big"), partition_of(parent))
 
@@ -94,6 +99,17 @@ def derived_token(prefix: str, *parts: object) -> str:
     """Like `new_token`, but the same for the same parts: what a repeated tick must name alike."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return f"{prefix}-{_base32(int.from_bytes(digest[:8], 'big'), 10)}"
+
+
+def new_holder_id(actor_name: str) -> HolderId:
+    """A fresh incarnation of the actor `actor_name`, such as `pool/default/2#k3j9...`."""
+    return HolderId(f"{actor_name}#{_base32(secrets.randbits(50), 10)}")
+
+
+def event_id(tenant: TenantId, source: str, subject: str, key: str) -> EventId:
+    """The id of the fact `key` that `source` tells under `subject`; the same for every try of publishing it."""
+    digest = hashlib.sha256(f"{tenant}\x1f{source}\x1f{subject}\x1f{key}".encode()).digest()
+    return EventId(f"event-{_base32(int.from_bytes(digest[:15], 'big'), 24)}")  # 120 bits: events are many
 
 
 def _assemble(now_ms: int, entropy: int, partition: int) -> ContinuationId:

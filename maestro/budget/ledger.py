@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from maestro.budget.vector import BudgetVector
+from maestro.budget.vector import USD, BudgetVector, format_usd
 from maestro.errors import BudgetExceededError
 from maestro.ids import CallId
+
+TAKE_BACK = "take back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Account:
 
     @property
     def free(self) -> int | None:
-        """What is left to reserve or lend; None when unlimited. Negative only after a provider billed beyond its maximum."""
+        """What is left to reserve or lend; None when unlimited, negative only after a bill beyond its reservation."""
         return None if self.granted is None else self.granted - self.reserved - self.spent - self.lent
 
 
@@ -40,6 +42,7 @@ class Ledger:
     reservations: Mapping[CallId, BudgetVector] = field(default_factory=lambda: MappingProxyType({}))
 
     def account(self, resource: str) -> Account:
+        """The account of `resource`; one that never moved is unlimited and empty."""
         return self.accounts.get(resource, Account())
 
     @property
@@ -49,10 +52,12 @@ class Ledger:
 
     @property
     def granted(self) -> BudgetVector:
+        """What was granted, of each limited resource."""
         return BudgetVector({name: a.granted for name, a in self.accounts.items() if a.granted is not None})
 
     @property
     def spent(self) -> BudgetVector:
+        """What is spent for good, of each resource that ever moved."""
         return BudgetVector({name: a.spent for name, a in self.accounts.items()})
 
 
@@ -67,8 +72,8 @@ def revoke(ledger: Ledger, amount: BudgetVector) -> Ledger:
     Raises:
         BudgetExceededError: more than is free; what is spent, reserved or lent cannot be taken back.
     """
-    _require(ledger, amount, "take back", limited_only=True)
-    return _each(ledger, amount, lambda a, n: replace(a, granted=(a.granted or 0) - n))
+    _require(ledger, amount, TAKE_BACK, limited_only=True)
+    return _each(ledger, amount, lambda a, n: a if a.granted is None else replace(a, granted=a.granted - n))
 
 
 def reserve(ledger: Ledger, call: CallId, price: BudgetVector) -> Ledger:
@@ -99,8 +104,17 @@ def refund(ledger: Ledger, call: CallId) -> Ledger:
     return settle(ledger, call, BudgetVector({}))
 
 
+def bounded(parent: Ledger, asked: BudgetVector) -> BudgetVector:
+    """The grant of a child that asks for `asked`: what the parent limits is limited for the child too.
+
+    A resource that is not asked for becomes 0 then, because not named would mean unlimited, and the child could spend
+    what its parent does not have.
+    """
+    return BudgetVector({**dict.fromkeys(parent.granted.root, 0), **asked.root})
+
+
 def lend(ledger: Ledger, amount: BudgetVector) -> Ledger:
-    """A child gets `amount` of what is free.
+    """A child gets `amount` of what is free; a new child gets what `bounded` says.
 
     Raises:
         BudgetExceededError: some resource has less free than asked.
@@ -109,17 +123,15 @@ def lend(ledger: Ledger, amount: BudgetVector) -> Ledger:
     return _each(ledger, amount, lambda a, n: replace(a, lent=a.lent + n))
 
 
-def close_child(parent: Ledger, child: Ledger) -> Ledger:
-    """A child ended: what it spent is spent here too, the rest of what it was lent is free again.
+def close_child(parent: Ledger, child: Ledger) -> tuple[Ledger, Ledger]:
+    """A child ended: what it has free goes back to its parent; what it spent stays lent, and stays shown as its own.
 
-    Only what the child was granted was lent; what it used without a limit counts as spent and nothing more.
+    So `lent` is at every moment the sum of the children's `granted`, ended children included. A child with living
+    children of its own gives back later what they return.
     """
-    moved = parent
-    for name, account in child.accounts.items():
-        lent, spent = account.granted or 0, account.spent
-        moved = _each(moved, BudgetVector({name: lent}), lambda a, n: replace(a, lent=a.lent - n))
-        moved = _each(moved, BudgetVector({name: spent}), lambda a, n: replace(a, spent=a.spent + n))
-    return moved
+    back = child.free
+    closed = _each(child, back, lambda a, n: a if a.granted is None else replace(a, granted=a.granted - n))
+    return _each(parent, back, lambda a, n: replace(a, lent=a.lent - n)), closed
 
 
 def charge_unknown(ledger: Ledger) -> Ledger:
@@ -146,13 +158,17 @@ def _require(ledger: Ledger, amount: BudgetVector, verb: str, limited_only: bool
 
 
 def exceeded(verb: str, resource: str, asked: int, free: int) -> BudgetExceededError:
-    """The one text for every refusal of money."""
+    """The one text for every refusal of money; usd are written in dollars, the facts hold micro-dollars."""
+    more = f"grant more with `maestro rebudget ID {resource}=+{_written(resource, asked - free)}`"
     return BudgetExceededError(
-        f"cannot {verb} {asked} {resource}: only {free} free",
+        f"cannot {verb} {_written(resource, asked)} {resource}: only {_written(resource, free)} free",
         field=f"budget.{resource}",
-        hint=f"grant more with `maestro rebudget ID {resource}=+{asked - free}`",
+        hint=f"take back {_written(resource, free)} at most" if verb == TAKE_BACK else more,
         resource=resource,
         asked=asked,
         free=free,
     )
 
+
+def _written(resource: str, amount: int) -> str:
+    return format_usd(amount).replace("$", "") if resource == USD else str(amount)

@@ -35,10 +35,13 @@ class BudgetVector(RootModel[dict[str, int]]):
 
     model_config = ConfigDict(frozen=True)
 
-    @field_validator("root")
+    @field_validator("root", mode="before")
     @classmethod
-    def _check(cls, amounts: dict[str, int]) -> dict[str, int]:
-        return {name: _checked(name, amounts[name]) for name in sorted(amounts)}
+    def _check(cls, amounts: object) -> object:
+        """Looks before pydantic converts: neither a float nor a text nor a bool may pass as an integer."""
+        if not isinstance(amounts, Mapping):
+            return amounts
+        return {name: _checked(name, amounts[name]) for name in sorted(amounts, key=str)}
 
     def __getitem__(self, resource: str) -> int:
         return self.root.get(resource, 0)
@@ -58,6 +61,14 @@ class BudgetVector(RootModel[dict[str, int]]):
     def __add__(self, other: "BudgetVector") -> Self:
         names = self.root.keys() | other.root.keys()
         return type(self)({name: self[name] + other[name] for name in names})
+
+    def __sub__(self, other: "BudgetVector") -> Self:
+        """What is left of each resource that this names, once `other` is taken.
+
+        Raises:
+            InvalidInput: less than nothing would be left; see `short_of`.
+        """
+        return type(self)({name: amount - other[name] for name, amount in self.items()})
 
     def covers(self, price: "BudgetVector") -> bool:
         """True when this grant pays `price`: every resource it limits is enough."""
@@ -122,13 +133,14 @@ def format_usd(micros: int) -> str:
     return f"{sign}${whole}.{decimals}"
 
 
-def _checked(name: str, amount: object) -> int:
-    field = f"budget.{name[:60]}"
-    if not _RESOURCE.fullmatch(name):
+def _checked(name: object, amount: object) -> int:
+    field = f"budget.{str(name)[:60]}"
+    if not isinstance(name, str) or not _RESOURCE.fullmatch(name):
         raise InvalidInput(
-            f"unknown resource {name[:60]!r}",
+            f"unknown resource {str(name)[:60]!r}",
             field=field,
-            hint="use usd, tokens, cheap_model_calls, expensive_model_calls, human.approvals, human.reviews or tool.NAME",
+            hint="use usd, tokens, cheap_model_calls, expensive_model_calls, "
+            "human.approvals, human.reviews or tool.NAME",
         )
     if isinstance(amount, bool) or not isinstance(amount, int) or not 0 <= amount <= MAX_AMOUNT:
         raise InvalidInput(

@@ -1,0 +1,1 @@
+"""Loops that keep ticks flowing, and the ports they stand on."""

@@ -1,0 +1,1 @@
+"""The tick: (state, trigger, field) -> (state, directives), committed once."""

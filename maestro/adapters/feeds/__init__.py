@@ -1,0 +1,1 @@
+"""RSS and Atom: fetching, parsing, and one poll of a feed."""

@@ -1,0 +1,77 @@
+# Each target does its own set-up. Needs Python 3.11 or 3.12 with pip; everything else comes from the lock.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+BIN := .venv/bin
+CORE := .venv-core/bin
+LOCKED := $(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+READY := .venv/.locked-$(LOCKED)
+CORE_READY := .venv-core/.locked-$(LOCKED)
+PIP := -m pip install --quiet --disable-pip-version-check
+
+# What the core may need, and all that these need; `pip check` below fails when the list is not closed.
+CORE_PACKAGES := annotated-types attrs hypothesis iniconfig orjson packaging pluggy pydantic pydantic-core pygments \
+                 pytest pytest-asyncio pytest-timeout sortedcontainers structlog typing-extensions typing-inspection
+CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/unit/test_clock.py \
+                 tests/unit/budget tests/unit/continuation tests/unit/policy tests/unit/supervision tests/unit/mesh \
+                 tests/unit/field tests/unit/tick tests/property tests/contract/*memory*.py)
+
+.PHONY: setup demo test test-core lint bench lock clean help
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       the main job, offline, in under two minutes"
+	@echo "make test       lint, the core alone, then the whole suite"
+	@echo "make lint       ruff, mypy, pyright, layers"
+	@echo "make bench      each figure beside its bare loop"
+	@echo "make lock       new lock files (needs uv)"
+
+setup: $(READY)
+
+$(READY):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+	  || { echo "Python 3.11 or 3.12 is needed, $(PYTHON) is neither: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python $(PIP) --require-hashes -r requirements.lock
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation -e .
+	@rm -f .venv/.locked-* && touch $@
+
+demo: setup
+	$(BIN)/maestro demo
+
+test: setup lint test-core
+	$(BIN)/python -m pytest
+
+# The core, in an environment that has neither ray nor redis nor litellm.
+test-core: $(CORE_READY)
+	$(CORE)/python -m pytest --quiet -p no:cacheprovider $(CORE_TESTS)
+
+$(CORE_READY):
+	$(PYTHON) -m venv .venv-core
+	@awk -v names="$(CORE_PACKAGES)" \
+	  'BEGIN { split(names, n, " "); for (i in n) wanted[n[i]] } /^[a-z]/ { split($$1, p, "=="); keep = p[1] in wanted } keep' \
+	  requirements.lock > .venv-core/core.lock
+	$(CORE)/python $(PIP) --require-hashes --no-deps -r .venv-core/core.lock
+	@$(CORE)/python -m pip check
+	@rm -f .venv-core/.locked-* && touch $@
+
+# mypy is the judge; pyright is a second opinion that needs node, and says so where it cannot start.
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@if $(BIN)/pyright --version >/dev/null 2>&1; then echo $(BIN)/pyright; $(BIN)/pyright; \
+	  else echo "pyright: not run, it cannot start here (it needs node)"; fi
+	$(BIN)/lint-imports --no-logo
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml
+lock:
+	$(LOCK) --extra local --extra dev --extra ui -o requirements.lock
+	$(LOCK) --extra local --extra ui --extra gpu -o requirements-gpu.lock
+
+clean:
+	rm -rf .venv .venv-core .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

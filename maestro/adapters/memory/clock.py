@@ -1,0 +1,30 @@
+"""Clocks that a store in memory can stand on: they can be read without waiting."""
+
+import asyncio
+import time
+from typing import Protocol
+
+from maestro.clock import Clock
+from maestro.ids import TimeMs
+
+
+class ReadableClock(Clock, Protocol):
+    """A clock of this process; `maestro.clock.ManualClock` is one, too."""
+
+    def read(self) -> TimeMs:
+        """The time now, at once."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock; it stands in for the store's only while the store is this process."""
+
+    async def now_ms(self) -> TimeMs:
+        return self.read()
+
+    def read(self) -> TimeMs:
+        return TimeMs(time.time_ns() // 1_000_000)
+
+    async def sleep_until(self, due_ms: TimeMs) -> None:
+        while (left_ms := due_ms - self.read()) > 0:
+            await asyncio.sleep(left_ms / 1000)

@@ -1,0 +1,180 @@
+"""The ports of the runtime's loops in memory: leases, timers, outbox, projections, routing."""
+
+from collections.abc import Sequence
+
+from maestro.adapters.memory import waking
+from maestro.adapters.memory.state import Memory, PartitionState, Row, Shelved, Unscored
+from maestro.adapters.memory.waking import RETRY, Posted
+from maestro.continuation.mail import Kind, Mail
+from maestro.field.shelf import SHELF_LIMIT
+from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, MailId, Partition, TimeMs
+from maestro.mesh.event import Event
+from maestro.mesh.subject import candidates
+from maestro.runtime.ports import PROJECT, RELAY, Fired, Projected, Projection, Routed
+from maestro.tick.store import OutboxRow
+
+
+class MemoryLeases:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def expired(self, partition: Partition) -> Sequence[HolderId]:
+        state = self._memory.at(partition)
+        return [holder for holder, until_ms in state.leases.items() if until_ms <= state.now()]
+
+    async def reclaim(self, holder: HolderId, partition: Partition) -> int:
+        state = self._memory.at(partition)
+        rows = tuple(state.held.get(holder, {}).values())
+        for row in rows:
+            row.tenure.epoch = Epoch(row.tenure.epoch + 1)
+            waking.let_go(state, row)
+            waking.make_ready(state, row)
+        state.leases.pop(holder, None)
+        state.counts["reclaimed"] += len(rows)
+        return len(rows)
+
+
+class MemoryTimers:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def fire(self, partition: Partition, limit: int = 256) -> Fired:
+        state = self._memory.at(partition)
+        now_ms, late = state.now(), list[int]()
+        while len(late) < limit and (first := state.timers.first()) and first[0] <= now_ms:
+            due_ms, (cid, timer_id) = first
+            row = state.rows[cid]
+            waking.drop_timer(state, row, timer_id)
+            if timer_id == RETRY:
+                waking.make_ready(state, row)
+            else:
+                # put, not post: a timer set again for the same moment is a new timer
+                waking.put(state, row, _timer_mail(timer_id, due_ms, now_ms))
+                state.counts["timers_fired"] += 1
+            late.append(now_ms - due_ms)
+        following = state.timers.first()
+        return Fired(len(late), following[0] if following else None, now_ms, tuple(late))
+
+
+def _timer_mail(timer_id: str, due_ms: TimeMs, now_ms: TimeMs) -> Mail:
+    return Mail(
+        id=MailId(f"timer:{timer_id}:{due_ms}"),
+        kind=Kind.TIMER,
+        sender="timer",
+        subject=timer_id,
+        correlation=timer_id,
+        body={"due_ms": due_ms},
+        sent_ms=now_ms,
+    )
+
+
+class MemoryOutbox:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def pending(self, partition: Partition, limit: int = 256) -> Sequence[tuple[str, OutboxRow]]:
+        return list(self._memory.at(partition).outbox.oldest(limit))
+
+    async def done(self, partition: Partition, positions: Sequence[str]) -> None:
+        for position in positions:
+            self._memory.at(partition).outbox.take(position)
+
+    async def bury(self, partition: Partition, position: str, row: OutboxRow, cause: str) -> None:
+        state = self._memory.at(partition)
+        if state.outbox.take(position) is not None:
+            state.bury(cause, row.to, row.kind, row.id, row.payload)
+
+
+class MemoryProjections:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def pending(self, partition: Partition, limit: int = 64) -> Sequence[Projection]:
+        return [
+            Projection(position, item.cid, item.source, item.interest_id, item.relevance, item.payload)
+            for position, item in self._memory.at(partition).projections.oldest(limit)
+        ]
+
+    async def project(self, partition: Partition, scored: Sequence[Projected]) -> int:
+        state, new = self._memory.at(partition), 0
+        for item in scored:
+            waits = state.projections.take(item.position) is not None
+            row = state.rows.get(item.cid)
+            if not waits or row is None or row.terminal:
+                continue
+            _shelve(state, item)
+            if item.mail is not None:
+                _post_or_bury(state, row, item.mail, item.mail.model_dump_json().encode())
+            new += 1
+        return new
+
+
+def _shelve(state: PartitionState, item: Projected) -> None:
+    """The entry is in the set of its half-life, and the lowest is not where there were too many."""
+    shelf = state.shelves.setdefault(item.cid, {}).setdefault(item.half_life_ms, {})
+    shelf[EntryId(item.entry_id)] = Shelved(item.rank_key, item.entry)
+    if len(shelf) > SHELF_LIMIT:
+        del shelf[min(shelf, key=lambda name: (shelf[name].rank_key, name))]
+
+
+def _post_or_bury(state: PartitionState, row: Row, mail: Mail, payload: bytes) -> None:
+    """The mail is in the mailbox, or a dead letter where there is no room: never nothing."""
+    if waking.post(state, row, mail) is Posted.FULL:
+        state.bury("mailbox_full", row.cid, mail.kind, mail.id, payload)
+
+
+class MemoryRouter:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def route(self, event: Event, partition: Partition, forward_to: Sequence[Partition] = ()) -> Routed:
+        state = self._memory.at(partition)
+        fact, body = (event.source, event.key), event.model_dump_json().encode()
+        if fact in state.seen:
+            return Routed(duplicate=True, matched=0)
+        state.seen.add(fact, state.now())
+        state.events.append(body)
+        state.counts["published"] += 1
+        matched = _matched(state, event.subject)
+        for cid, (interest_id, relevance) in matched.items():
+            if relevance is None:
+                _post_or_bury(state, state.rows[cid], _event_mail(event, interest_id), body)
+            else:
+                state.projections.add(Unscored(cid, "event", interest_id, relevance, body))
+        if any(relevance is not None for _, relevance in matched.values()):
+            state.signals.ring(PROJECT)
+        for other in forward_to:
+            state.outbox.add(OutboxRow(event.id, "event", str(other), body))
+        if forward_to:
+            state.signals.ring(RELAY)
+        state.counts["matched"] += len(matched)
+        return Routed(duplicate=False, matched=len(matched))
+
+
+def _matched(state: PartitionState, subject: str) -> dict[ContinuationId, tuple[str, float | None]]:
+    """Who asked for `subject`, each with its most willing interest: one without a relevance, else the lowest."""
+    matched: dict[ContinuationId, tuple[str, float | None]] = {}
+    for pattern in candidates(subject):
+        for (cid, interest_id), relevance in state.interests.get(pattern, {}).items():
+            if cid not in matched or _willing(relevance) < _willing(matched[cid][1]):
+                matched[cid] = (interest_id, relevance)
+    return matched
+
+
+def _willing(relevance: float | None) -> float:
+    return -1.0 if relevance is None else relevance
+
+
+def _event_mail(event: Event, interest_id: str) -> Mail:
+    return Mail(
+        id=MailId(event.id),
+        kind=Kind.EVENT,
+        sender=event.source,
+        subject=event.subject,
+        correlation=interest_id,
+        body=event.model_dump(mode="json"),
+        sent_ms=event.time_ms,
+        cause=event.causation_id,
+        trust=event.taint,
+        hops=event.hops,
+    )

@@ -1,0 +1,181 @@
+"""What a store in memory holds: partitions, and in them one row per continuation.
+
+Invariant: everything that one step changes lies in one partition.
+What is not here: any rule; those are in waking, money, commit and the ports.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from maestro.adapters.memory.clock import ReadableClock
+from maestro.adapters.memory.lists import Agenda, Line, Seen
+from maestro.adapters.memory.signals import MemorySignals
+from maestro.budget.ledger import Ledger
+from maestro.continuation.lifecycle import TERMINAL, Hold, Status
+from maestro.continuation.mail import Mail
+from maestro.errors import ContinuationNotFoundError
+from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, Partition, Rev, TimeMs, partition_of
+from maestro.tick.store import Batch, JournalEntry, OutboxRow
+
+EVENTS_KEPT = 100_000
+
+TimerKey = tuple[ContinuationId, str]
+Interest = tuple[ContinuationId, str]
+"""(who, interest id)"""
+
+
+@dataclass(slots=True)
+class Tenure:
+    """Who has it in hand, and how often the tick in hand was begun."""
+
+    epoch: Epoch = Epoch(0)
+    commit_epoch: Epoch = Epoch(0)
+    """The epoch of the last commit: it tells a repeated commit from a stale one."""
+    holder: HolderId | None = None
+    tries: int = 0
+    error: str | None = None
+    controls_seen: int = 0
+    """How much control mail the holder was given; more than that came since."""
+
+
+@dataclass(slots=True)
+class Vigil:
+    """What wakes it, and what keeps it from waking."""
+
+    wake_keys: tuple[str, ...] = ()
+    join: int = 0
+    hold: Hold | None = None
+    frozen: bool = False
+    owed: bool = False
+    """It would be ready if it were not frozen."""
+    timers: set[str] = field(default_factory=set)
+    interests: set[tuple[str, str]] = field(default_factory=set)
+    """(pattern, interest id)"""
+
+
+@dataclass(slots=True)
+class Scratch:
+    """The tick in flight: its journal, and the mail that it was begun with."""
+
+    batch: Batch | None = None
+    journal: dict[int, JournalEntry] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Row:
+    """One continuation."""
+
+    cid: ContinuationId
+    pool: str
+    name: str | None
+    parent: ContinuationId | None
+    checkpoint: bytes
+    ledger: Ledger
+    status: Status = Status.PENDING
+    rev: Rev = Rev(0)
+    log: list[tuple[TimeMs, bytes]] = field(default_factory=list)
+    controls: list[Mail] = field(default_factory=list)
+    mail: list[Mail] = field(default_factory=list)
+    tenure: Tenure = field(default_factory=Tenure)
+    vigil: Vigil = field(default_factory=Vigil)
+    scratch: Scratch = field(default_factory=Scratch)
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """A projection without its position."""
+
+    cid: ContinuationId
+    source: str
+    interest_id: str | None
+    relevance: float | None
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A field entry as bytes, with its place in the set of its half-life."""
+
+    rank_key: float
+    entry: bytes
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """All that changes together."""
+
+    clock: ReadableClock
+    signals: MemorySignals
+    rows: dict[ContinuationId, Row] = field(default_factory=dict)
+    names: dict[str, ContinuationId] = field(default_factory=dict)
+    ready: defaultdict[str, Agenda[ContinuationId]] = field(default_factory=lambda: defaultdict(Agenda))
+    held: defaultdict[HolderId, dict[ContinuationId, Row]] = field(default_factory=lambda: defaultdict(dict))
+    leases: dict[HolderId, TimeMs] = field(default_factory=dict)
+    timers: Agenda[TimerKey] = field(default_factory=Agenda)
+    seen: Seen = field(default_factory=Seen)
+    interests: defaultdict[str, dict[Interest, float | None]] = field(default_factory=lambda: defaultdict(dict))
+    outbox: Line[OutboxRow] = field(default_factory=Line)
+    projections: Line[Unscored] = field(default_factory=Line)
+    shelves: dict[ContinuationId, dict[int, dict[EntryId, Shelved]]] = field(default_factory=dict)
+    findings: defaultdict[ContinuationId, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    waiting: dict[ContinuationId, bytes] = field(default_factory=dict)
+    feed: list[bytes] = field(default_factory=list)
+    events: deque[bytes] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    dead_letters: list[bytes] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def now(self) -> TimeMs:
+        return self.clock.read()
+
+    def fact(self, body: Mapping[str, str | None]) -> None:
+        self.feed.append(orjson.dumps(body))
+
+    def bury(self, cause: str, to: str, kind: str, id_: str, payload: bytes) -> None:
+        """A dead letter is kept, with why it could not arrive."""
+        letter = {"cause": cause, "to": to, "kind": kind, "id": id_, "payload": payload.decode()}
+        self.dead_letters.append(orjson.dumps(letter))
+        self.counts["dead"] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The partitions of one store, by number and by who lives in them."""
+
+    partitions: Sequence[PartitionState]
+
+    def at(self, partition: Partition) -> PartitionState:
+        return self.partitions[partition]
+
+    def of(self, cid: ContinuationId) -> PartitionState:
+        """The partition that `cid` lives in.
+
+        Raises:
+            ContinuationNotFoundError: this store has no such partition.
+        """
+        number = partition_of(cid)
+        if number >= len(self.partitions):
+            raise unknown(cid)
+        return self.partitions[number]
+
+    def find(self, cid: ContinuationId) -> tuple[PartitionState, Row]:
+        """The row of `cid`, and its partition.
+
+        Raises:
+            ContinuationNotFoundError: nobody has that id.
+        """
+        state = self.of(cid)
+        row = state.rows.get(cid)
+        if row is None:
+            raise unknown(cid)
+        return state, row
+
+
+def unknown(cid: ContinuationId) -> ContinuationNotFoundError:
+    return ContinuationNotFoundError(f"no continuation {cid}", field="id", hint="see `maestro list`")

@@ -1,0 +1,122 @@
+"""maestro.tick.store in memory: what a tick asks of its store."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic import JsonValue
+
+from maestro.adapters.memory import commit as commits
+from maestro.adapters.memory import waking
+from maestro.adapters.memory.state import Memory
+from maestro.adapters.memory.waking import RETRY, Posted
+from maestro.budget import ledger as money
+from maestro.budget.vector import BudgetVector
+from maestro.continuation.mail import MAILBOX_LIMIT, Mail
+from maestro.errors import Conflict, ContinuationAlreadyTerminalError, MailboxFull
+from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, TimeMs
+from maestro.runtime.ports import TIMERS
+from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, JournalEntry
+
+
+class MemoryStore:
+    """maestro.tick.store.Store in one process."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def create(self, birth: Birth) -> bool:
+        state = self._memory.of(birth.cid)
+        if birth.cid in state.rows:
+            return False
+        if birth.name and (owner := state.names.get(birth.name)):
+            raise Conflict(f"the name {birth.name!r} belongs to {owner}", field="name", hint="choose another name")
+        commits.birth(state, birth, parent=None)
+        return True
+
+    async def deliver(self, to: ContinuationId, mail: Mail) -> Delivered:
+        state, row = self._memory.find(to)
+        match waking.post(state, row, mail):
+            case Posted.TERMINAL:
+                raise ContinuationAlreadyTerminalError(f"{to} is done and takes no mail", hint=f"see `maestro show {to}`")
+            case Posted.FULL:
+                raise MailboxFull(f"the mailbox of {to} holds {MAILBOX_LIMIT} unread mails", hint="let it read first")
+            case posted:
+                return Delivered(duplicate=posted is Posted.DUPLICATE)
+
+    async def adopt(self, pool: str, holder: HolderId, lease_ms: int, partition: Partition) -> Adopted | None:
+        return waking.adopt(self._memory.at(partition), pool, holder, lease_ms)
+
+    async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
+        row = commits.held(self._memory.of(cid), cid, epoch)
+        known = row.scratch.journal.get(entry.ordinal)
+        if known is not None:
+            return known
+        row.ledger = money.reserve(row.ledger, entry.call_id, entry.price)
+        row.scratch.journal[entry.ordinal] = entry
+        if row.scratch.batch is None:
+            row.scratch.batch = batch
+        return entry
+
+    async def commit(self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None) -> Committed:
+        state = self._memory.of(commit.cid)
+        row = state.rows.get(commit.cid)
+        duplicate = row is not None and commits.is_repeat(row, commit)
+        if not duplicate:
+            commits.write(state, commit)
+        following = waking.adopt(state, *adopt_next) if adopt_next else None
+        return Committed(commit.rev, duplicate=duplicate, next=following)
+
+    async def release(
+        self, cid: ContinuationId, epoch: Epoch, retry_in_ms: int, error: str | None, counts: bool
+    ) -> None:
+        state = self._memory.of(cid)
+        row = commits.held(state, cid, epoch)
+        waking.let_go(state, row)
+        row.tenure.error = error
+        if not counts:
+            row.tenure.tries -= 1
+        row.scratch.journal = {n: entry for n, entry in row.scratch.journal.items() if not entry.failed}
+        urgent = len(row.controls) > row.tenure.controls_seen
+        if retry_in_ms <= 0 or urgent:
+            waking.make_ready(state, row)
+        else:
+            state.timers.put((cid, RETRY), TimeMs(state.now() + retry_in_ms))
+            row.vigil.timers.add(RETRY)
+            state.signals.ring(TIMERS)
+
+    async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
+        urgent: list[ContinuationId] = []
+        for state in self._memory.partitions:
+            if holder not in state.held:
+                state.leases.pop(holder, None)
+                continue
+            state.leases[holder] = TimeMs(state.now() + lease_ms)
+            urgent += [cid for cid, row in state.held[holder].items() if row.controls]
+        return urgent
+
+
+class MemoryJournals:
+    """maestro.tick.store.Journals in one process."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def settle(
+        self, cid: ContinuationId, ordinal: int, call_id: CallId, answer: JsonValue, failed: bool, charge: BudgetVector
+    ) -> JournalEntry | None:
+        _, row = self._memory.find(cid)
+        entry = row.scratch.journal.get(ordinal)
+        if entry is not None and entry.call_id != call_id:
+            entry = None
+        if entry is not None and entry.answered:
+            return entry
+        row.ledger = money.settle(row.ledger, call_id, charge)
+        if entry is None:
+            return None
+        settled = replace(entry, answer=answer, answered=not failed, failed=failed, charge=charge)
+        row.scratch.journal[ordinal] = settled
+        return settled
+
+    async def answer_of(self, cid: ContinuationId, call_id: CallId) -> JournalEntry | None:
+        _, row = self._memory.find(cid)
+        return next((entry for entry in row.scratch.journal.values() if entry.call_id == call_id), None)

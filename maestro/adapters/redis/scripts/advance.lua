@@ -1,0 +1,4 @@
+-- The virtual clock moves. ARGV: by_ms. -> now
+call('INCRBY', P .. 'clock', ARGV[1])
+signal('timers')
+return text(now_ms())

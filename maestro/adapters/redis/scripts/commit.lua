@@ -1,0 +1,92 @@
+-- The single write that ends a tick, and the next adoption.
+-- ARGV: cid, epoch, rev, checkpoint, record, plan JSON, next pool ('' for none), next holder, lease_ms,
+--   then checkpoint and record of each birth.
+-- -> {ok | duplicate, next} | fenced | budget
+local cid, epoch, rev, plan = ARGV[1], ARGV[2], tonumber(ARGV[3]), cjson.decode(ARGV[6])
+local at = now_ms()
+local x = call('HMGET', X(cid), 'ep', 'rev', 'ce', 'st', 'pl', 'h')
+
+local function adopt_next()
+  if ARGV[7] == '' then return false end
+  return adopt(ARGV[7], ARGV[8], tonumber(ARGV[9]), at)
+end
+
+if x[2] == ARGV[3] and x[3] == epoch then return {'duplicate', adopt_next()} end
+if x[1] ~= epoch or not x[2] or tonumber(x[2]) + 1 ~= rev then
+  count('fenced')
+  return {'fenced', tonumber(x[1] or '-1')}
+end
+
+local lending = {}
+for _, b in ipairs(plan.births) do
+  for resource, amount in pairs(b.grant) do lending[resource] = (lending[resource] or 0) + amount end
+end
+for _, g in ipairs(plan.grants) do
+  for resource, amount in pairs(g[2]) do lending[resource] = (lending[resource] or 0) + amount end
+end
+local short = short_of(cid, lending)
+if short then return {'budget', short[1], short[2], short[3]} end
+
+-- from here on only writes
+local mail = P .. 'm:' .. cid
+call('SET', P .. 'c:' .. cid, ARGV[4])
+call('RPUSH', P .. 'l:' .. cid, text(at) .. ' ' .. ARGV[5])
+call('HSET', X(cid), 'rev', rev, 'ce', epoch, 'wk', plan.wk, 'st', plan.status, 'tr', 0, 'jn', plan.join, 'hd', plan.hold)
+held_away(cid, x[6])
+if plan.status ~= x[4] then
+  count('status:' .. x[4], -1)
+  count('status:' .. plan.status)
+end
+count('committed')
+call('HDEL', P .. 'err', cid)
+
+if plan.controls > 0 then call('LTRIM', P .. 'k:' .. cid, plan.controls, -1) end
+if plan.prefix > 0 then call('LTRIM', mail, plan.prefix, -1) end
+for _, position in ipairs(plan.taken) do call('LSET', mail, position - plan.prefix, '') end
+if #plan.taken > 0 then call('LREM', mail, 0, '') end
+
+if not plan.keep_journal then
+  for _, field in ipairs(call('HKEYS', P .. 'b:' .. cid)) do
+    local call_id = string.match(field, '^R%.(.*)$')
+    if call_id then settle(cid, call_id, nil) end
+  end
+  call('DEL', P .. 'j:' .. cid)
+end
+
+for _, t in ipairs(plan.untimers) do call('ZREM', P .. 'timers', cid .. ' ' .. t) end
+for _, t in ipairs(plan.timers) do
+  local first = call('ZRANGE', P .. 'timers', 0, 0, 'WITHSCORES')
+  call('ZADD', P .. 'timers', t[2], cid .. ' ' .. t[1])
+  if not first[2] or tonumber(first[2]) > t[2] then signal('timers') end
+end
+for _, s in ipairs(plan.unsubs) do call('HDEL', P .. 's:' .. s[1], cid .. ' ' .. s[2]) end
+for _, s in ipairs(plan.subs) do call('HSET', P .. 's:' .. s[1], cid .. ' ' .. s[2], s[3]) end
+
+for i, b in ipairs(plan.births) do
+  add(cid, 'l', b.grant, 1)
+  birth(b, ARGV[8 + 2 * i], ARGV[9 + 2 * i], at)
+end
+for _, g in ipairs(plan.grants) do
+  add(cid, 'l', g[2], 1)
+  grant(g[1], g[2])
+end
+for _, f in ipairs(plan.family) do deliver(f[1], f[2], f[3], f[4], f[5], at) end
+for _, o in ipairs(plan.outbox) do call('XADD', P .. 'outbox', '*', 'i', o[1], 'k', o[2], 't', o[3], 'p', o[4]) end
+if #plan.outbox > 0 then signal('relay') end
+for _, f in ipairs(plan.findings) do call('RPUSH', P .. 'fd:' .. plan.root, f) end
+for _, p in ipairs(plan.projections) do
+  call('XADD', P .. 'project', '*', 'c', p[1], 's', 'finding', 'i', '', 'r', '', 'p', p[2])
+end
+if #plan.projections > 0 then signal('project') end
+if plan.waiting == '' then call('HDEL', P .. 'waits', cid) else call('HSET', P .. 'waits', cid, plan.waiting) end
+for _, f in ipairs(plan.facts) do fact(f) end
+
+if TERMINAL[plan.status] then
+  give_back(cid)
+  call('DEL', mail, P .. 'k:' .. cid, P .. 'j:' .. cid)
+  call('ZREM', P .. 'ready:' .. x[5], cid)
+  if plan.name ~= '' and call('HGET', P .. 'names', plan.name) == cid then call('HDEL', P .. 'names', plan.name) end
+else
+  look(cid, at)
+end
+return {'ok', adopt_next()}

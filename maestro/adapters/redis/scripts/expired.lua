@@ -1,0 +1,2 @@
+-- -> holders whose lease is over
+return call('ZRANGEBYSCORE', P .. 'leases', '-inf', text(now_ms()))

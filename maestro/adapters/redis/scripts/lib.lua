@@ -1,0 +1,184 @@
+-- Shared by every script: keys, clock, mailboxes, readiness, money. KEYS[1] is the partition, maestro:<tenant>:{<p>};
+-- every other key is made from it and lies in the same slot (docs/decisions/0001-keys.md).
+--   c:<cid> checkpoint   x:<cid> control state   l:<cid> log       m:/k:<cid> mail and control mail
+--   j:<cid> journal      b:<cid> ledger          e:<cid> entries   f:<cid>:<half-life> ranked set
+-- x fields: ep epoch, rev, ce epoch of the last commit, h holder, wk wake keys, pl pool, st status, tr tries,
+--   jn children still to join, hd hold, fr frozen (2: was ready), pa parent
+local P = KEYS[1] .. ':'
+local MAILBOX_LIMIT = 10000
+local SIGNAL_LIMIT = 64
+local TERMINAL = {completed = true, failed = true, expired = true, cancelled = true, superseded = true}
+local BOUNDED = {event = true, message = true}
+
+local function call(...) return redis.call(...) end
+local function X(cid) return P .. 'x:' .. cid end
+
+local function now_ms()
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000) + (tonumber(call('GET', P .. 'clock') or '0'))
+end
+
+local function text(number) return string.format('%.0f', number) end
+local function kind_of(key) return string.match(key, '^[^:]+') end
+
+local function wakes(wk, key)
+  local kind = kind_of(key)
+  if kind == 'start' or kind == 'control' then return true end
+  return string.find(wk, ',' .. kind .. ',', 1, true) or string.find(wk, ',' .. key .. ',', 1, true)
+end
+
+local function signal(name)
+  local list = P .. 'sig:' .. name
+  if call('LLEN', list) < SIGNAL_LIMIT then call('RPUSH', list, '1') end
+end
+
+local function ready(cid, pool, at)
+  if call('ZADD', P .. 'ready:' .. pool, 'NX', at, cid) == 1 then signal('ready:' .. pool) end
+end
+
+local function fact(body) call('XADD', P .. 'feed', 'MAXLEN', '~', '100000', '*', 'f', body) end
+local function count(name, by) call('HINCRBY', P .. 'counts', name, by or 1) end
+
+-- A mail has come to one that nobody holds: is it ready now?
+local function rouse(cid, key, at)
+  local x = call('HMGET', X(cid), 'st', 'h', 'fr', 'hd', 'wk', 'jn', 'pl')
+  if TERMINAL[x[1]] or x[2] ~= '' or x[3] ~= '0' then return false end
+  if x[4] ~= '' and kind_of(key) ~= 'control' then return false end
+  if not wakes(x[5], key) then return false end
+  if kind_of(key) == 'child' and tonumber(x[6]) > 0 then
+    if call('HINCRBY', X(cid), 'jn', -1) > 0 then return false end
+  end
+  ready(cid, x[7], at)
+  return true
+end
+
+-- Let go of by its holder: does anything that came meanwhile wake it?
+local function look(cid, at)
+  if call('LLEN', P .. 'k:' .. cid) > 0 and rouse(cid, 'control', at) then return end
+  for _, line in ipairs(call('LRANGE', P .. 'm:' .. cid, 0, -1)) do
+    if rouse(cid, string.match(line, '^%S+'), at) then return end
+  end
+end
+
+-- ok | duplicate | unknown | terminal | full
+local function deliver(cid, lane, key, id, line, at)
+  local st = call('HGET', X(cid), 'st')
+  if not st then return 'unknown' end
+  if id ~= '' and call('ZSCORE', P .. 'seen', cid .. ' ' .. id) then return 'duplicate' end
+  if TERMINAL[st] then return 'terminal' end
+  local list = P .. (lane == 'control' and 'k:' or 'm:') .. cid
+  if lane ~= 'control' and BOUNDED[kind_of(key)] and call('LLEN', list) >= MAILBOX_LIMIT then return 'full' end
+  if id ~= '' then call('ZADD', P .. 'seen', at, cid .. ' ' .. id) end
+  call('RPUSH', list, line)
+  rouse(cid, key, at)
+  return 'ok'
+end
+
+local function money(cid, resource)
+  local m = call('HMGET', P .. 'b:' .. cid, resource .. '.g', resource .. '.r', resource .. '.s', resource .. '.l')
+  local used = (tonumber(m[2]) or 0) + (tonumber(m[3]) or 0) + (tonumber(m[4]) or 0)
+  return tonumber(m[1]), used
+end
+
+-- The first resource of `price` that `cid` cannot pay, as {resource, asked, free}; nil when it can.
+local function short_of(cid, price)
+  for resource, asked in pairs(price) do
+    local granted, used = money(cid, resource)
+    if granted and asked > 0 and granted - used < asked then
+      return {resource, asked, math.max(0, granted - used)}
+    end
+  end
+end
+
+local function add(cid, part, amounts, sign)
+  for resource, amount in pairs(amounts) do
+    if amount ~= 0 then call('HINCRBY', P .. 'b:' .. cid, resource .. '.' .. part, sign * amount) end
+  end
+end
+
+-- A grant limits: a resource that was unlimited becomes limited to what is used plus the grant.
+local function grant(cid, amounts)
+  for resource, amount in pairs(amounts) do
+    local granted, used = money(cid, resource)
+    call('HSET', P .. 'b:' .. cid, resource .. '.g', (granted or used) + amount)
+  end
+end
+
+local function settle(cid, call_id, charge)
+  local field = 'R.' .. call_id
+  local reserved = call('HGET', P .. 'b:' .. cid, field)
+  if not reserved then return false end
+  add(cid, 'r', cjson.decode(reserved), -1)
+  add(cid, 's', charge or cjson.decode(reserved), 1)
+  call('HDEL', P .. 'b:' .. cid, field)
+  return true
+end
+
+-- An ended one gives what is free back to its parent; an ended parent passes it on.
+local function give_back(cid)
+  local parent = call('HGET', X(cid), 'pa')
+  if not parent or parent == '' then return end
+  local flat = call('HGETALL', P .. 'b:' .. cid)
+  for i = 1, #flat, 2 do
+    local resource = string.match(flat[i], '^(.*)%.g$')
+    if resource then
+      local granted, used = money(cid, resource)
+      if granted - used > 0 then
+        call('HINCRBY', P .. 'b:' .. cid, resource .. '.g', used - granted)
+        call('HINCRBY', P .. 'b:' .. parent, resource .. '.l', used - granted)
+      end
+    end
+  end
+  if TERMINAL[call('HGET', X(parent), 'st')] then give_back(parent) end
+end
+
+local function birth(b, checkpoint, record, at)
+  call('SET', P .. 'c:' .. b.cid, checkpoint)
+  call('HSET', X(b.cid), 'ep', 0, 'rev', 0, 'ce', 0, 'h', '', 'wk', ',', 'pl', b.pool, 'st', 'pending', 'tr', 0, 'jn', 0,
+    'hd', '', 'fr', '0', 'pa', b.parent or '')
+  call('RPUSH', P .. 'l:' .. b.cid, text(at) .. ' ' .. record)
+  call('ZADD', P .. 'all', at, b.cid)
+  call('SADD', P .. 'pools', b.pool)
+  if b.name then call('HSET', P .. 'names', b.name, b.cid) end
+  grant(b.cid, b.grant)
+  count('created')
+  count('status:pending')
+  fact(b.fact)
+  deliver(b.cid, 'mail', 'start', '', b.start, at)
+end
+
+local function held_away(cid, holder)
+  call('SREM', P .. 'held:' .. holder, cid)
+  call('HSET', X(cid), 'h', '')
+end
+
+local function adopt(pool, holder, lease_ms, at)
+  for _ = 1, 16 do
+    local popped = call('ZPOPMIN', P .. 'ready:' .. pool)
+    if #popped == 0 then return false end
+    local cid = popped[1]
+    local x = call('HMGET', X(cid), 'st', 'h', 'fr', 'rev', 'wk')
+    if x[1] and not TERMINAL[x[1]] and x[2] == '' and x[3] == '0' then
+      local epoch = call('HINCRBY', X(cid), 'ep', 1)
+      local tries = call('HINCRBY', X(cid), 'tr', 1)
+      call('HSET', X(cid), 'h', holder)
+      call('SADD', P .. 'held:' .. holder, cid)
+      call('ZADD', P .. 'leases', at + lease_ms, holder)
+      count('adopted')
+      return {
+        cid, epoch, tonumber(x[4]), tries, call('GET', P .. 'c:' .. cid), x[5], call('LRANGE', P .. 'k:' .. cid, 0, 99),
+        call('LRANGE', P .. 'm:' .. cid, 0, 999), call('HGETALL', P .. 'j:' .. cid), call('HGETALL', P .. 'b:' .. cid),
+        text(at), popped[2], call('HGET', P .. 'err', cid),
+      }
+    end
+  end
+  return false
+end
+
+-- nil when `epoch` is current, else the refusal
+local function fenced(cid, epoch)
+  local current = call('HGET', X(cid), 'ep')
+  if current == epoch then return nil end
+  count('fenced')
+  return {'fenced', tonumber(current or '-1')}
+end

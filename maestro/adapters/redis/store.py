@@ -1,0 +1,167 @@
+"""The store port on Redis: each method is one script, one round trip, one slot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import JsonValue
+
+from maestro.adapters.redis import codec
+from maestro.adapters.redis.wire import Wire
+from maestro.budget.ledger import exceeded
+from maestro.budget.vector import BudgetVector
+from maestro.continuation.mail import MAILBOX_LIMIT, Mail
+from maestro.errors import (
+    Conflict,
+    ContinuationAlreadyTerminalError,
+    ContinuationNotFoundError,
+    Fenced,
+    MailboxFull,
+)
+from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, TenantId, partition_of
+from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, JournalEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Where a tenant's partitions lie, and the wire to them."""
+
+    wire: Wire
+    tenant: TenantId
+    partitions: int
+
+    def partition(self, partition: Partition) -> str:
+        return f"maestro:{self.tenant}:{{{partition}}}"
+
+    def of(self, cid: ContinuationId) -> str:
+        return self.partition(partition_of(cid))
+
+    async def script(self, name: str, cid: ContinuationId, *arguments: Any) -> Any:
+        """The reply of a script about `cid`, in its partition."""
+        return await self.wire.script(name, self.of(cid), *arguments)
+
+
+class RedisStore:
+    """maestro.tick.store.Store on Redis."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    async def create(self, birth: Birth) -> bool:
+        plan = codec.dumps(codec.birth_plan(birth, None))
+        outcome, *facts = await self._keys.script("create", birth.cid, plan, birth.checkpoint, birth.record)
+        if outcome == b"name":
+            raise Conflict(
+                f"the name {birth.name!r} belongs to {facts[0].decode()}", field="name", hint="choose another name"
+            )
+        return bool(outcome == b"ok")
+
+    async def deliver(self, to: ContinuationId, mail: Mail) -> Delivered:
+        (outcome,) = await self._keys.script("deliver", to, to, mail.lane, mail.wake_key, mail.id, codec.line(mail))
+        match outcome:
+            case b"ok" | b"duplicate":
+                return Delivered(duplicate=outcome == b"duplicate")
+            case b"terminal":
+                raise ContinuationAlreadyTerminalError(f"{to} is done and takes no mail", hint=f"see `maestro show {to}`")
+            case b"full":
+                raise MailboxFull(f"the mailbox of {to} holds {MAILBOX_LIMIT} unread mails", hint="let it read first")
+            case _:
+                raise unknown(to)
+
+    async def adopt(self, pool: str, holder: HolderId, lease_ms: int, partition: Partition) -> Adopted | None:
+        key = self._keys.partition(partition)
+        return codec.adopted_of(await self._keys.wire.script("adopt", key, pool, holder, lease_ms))
+
+    async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
+        intent, price = codec.entry_json(entry), codec.dumps(entry.price.root)
+        outcome, *facts = await self._keys.script(
+            "record", cid, cid, epoch, entry.ordinal, entry.call_id, intent, price, codec.batch_json(batch)
+        )
+        match outcome:
+            case b"ok":
+                return entry
+            case b"known":
+                return codec.entry_of(entry.ordinal, *facts)
+            case b"budget":
+                raise exceeded("reserve", facts[0].decode(), facts[1], facts[2])
+            case _:
+                raise Fenced(cid, epoch, facts[0])
+
+    async def commit(self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None) -> Committed:
+        blobs = [blob for birth in commit.births for blob in (birth.checkpoint, birth.record)]
+        plan = codec.commit_plan(commit, commit.name or "")
+        outcome, *facts = await self._keys.script(
+            "commit",
+            commit.cid,
+            commit.cid,
+            commit.epoch,
+            commit.rev,
+            commit.checkpoint,
+            commit.record,
+            plan,
+            *(adopt_next or ("", "", 0)),
+            *blobs,
+        )
+        match outcome:
+            case b"fenced":
+                raise Fenced(commit.cid, commit.epoch, facts[0])
+            case b"budget":
+                raise exceeded("lend", facts[0].decode(), facts[1], facts[2])
+            case _:
+                adopted = codec.adopted_of(facts[0] if facts else None)
+                return Committed(commit.rev, duplicate=outcome == b"duplicate", next=adopted)
+
+    async def release(
+        self, cid: ContinuationId, epoch: Epoch, retry_in_ms: int, error: str | None, counts: bool
+    ) -> None:
+        outcome, *facts = await self._keys.script("release", cid, cid, epoch, retry_in_ms, error or "", int(counts))
+        if outcome == b"fenced":
+            raise Fenced(cid, epoch, facts[0])
+
+    async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
+        urgent: list[ContinuationId] = []
+        for number in range(self._keys.partitions):
+            key = self._keys.partition(Partition(number))
+            reply = await self._keys.wire.script("renew", key, holder, lease_ms)
+            urgent += [ContinuationId(cid.decode()) for cid in reply]
+        return urgent
+
+
+class RedisJournals:
+    """maestro.tick.store.Journals on Redis."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    async def settle(
+        self, cid: ContinuationId, ordinal: int, call_id: CallId, answer: JsonValue, failed: bool, charge: BudgetVector
+    ) -> JournalEntry | None:
+        outcome_json = codec.outcome_json(answer, charge)
+        state, price = "f" if failed else "a", codec.dumps(charge.root)
+        outcome, *facts = await self._keys.script("settle", cid, cid, ordinal, call_id, outcome_json, state, price)
+        match outcome:
+            case b"known":
+                return codec.entry_of(ordinal, facts[0], facts[1], None)
+            case b"new":
+                given = (None, outcome_json) if failed else (outcome_json, None)
+                return codec.entry_of(ordinal, facts[0], *given)
+            case _:
+                return None
+
+    async def answer_of(self, cid: ContinuationId, call_id: CallId) -> JournalEntry | None:
+        fields = codec.pairs(flat(await self._keys.wire.execute("HGETALL", f"{self._keys.of(cid)}:j:{cid}")))
+        entries = (
+            codec.entry_of(int(name), intent, fields.get(f"{name}.a"), fields.get(f"{name}.f"))
+            for name, intent in fields.items()
+            if name.isdigit()
+        )
+        return next((entry for entry in entries if entry.call_id == call_id), None)
+
+
+def flat(reply: Any) -> list[bytes]:
+    """A hash as Redis replies it, whichever protocol version the connection speaks."""
+    return [part for pair in reply.items() for part in pair] if isinstance(reply, dict) else list(reply)
+
+
+def unknown(cid: ContinuationId) -> ContinuationNotFoundError:
+    return ContinuationNotFoundError(f"no continuation {cid}", field="id", hint="see `maestro list`")

@@ -1,0 +1,188 @@
+"""Directives: decided outward acts. They take part in the commit and happen after it, once.
+
+A tick buffers any number of acts and ends in exactly one *closing* directive: Sleep, Finish or Fail.
+The union is closed: the fold has a case for each, and `assert_never` behind them.
+
+Source: DESIGN section 3; Jido's directives.
+"""
+
+import hashlib
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from maestro.budget.vector import BudgetVector
+from maestro.continuation.finding import Finding
+from maestro.continuation.goal import GoalFrame
+from maestro.continuation.wait import (
+    AnyOf,
+    ApprovalResolution,
+    BudgetGrant,
+    Children,
+    ExternalResult,
+    ScheduledWake,
+    StreamEvent,
+    UserReply,
+    WaitFor,
+)
+from maestro.ids import ContinuationId, Rev, TimeMs, derived_token
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Interest(_Shape):
+    """A standing wish to be woken by events; part of the checkpoint."""
+
+    id: str
+    pattern: str
+    relevance: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Wake only at this score against the goal or above; below it the event still enters the field."""
+
+
+class Spawn(_Shape):
+    """A child is born with a part of this continuation's budget."""
+
+    type: Literal["spawn"] = "spawn"
+    child: ContinuationId
+    behaviour: str
+    goal: GoalFrame
+    budget: BudgetVector
+    input: JsonValue = None
+    pool: str = "default"
+
+
+class Grant(_Shape):
+    """A living child gets more of this continuation's budget."""
+
+    type: Literal["grant"] = "grant"
+    child: ContinuationId
+    amount: BudgetVector
+
+
+class Send(_Shape):
+    """A message goes to another continuation."""
+
+    type: Literal["send"] = "send"
+    to: ContinuationId
+    subject: str = ""
+    body: JsonValue = None
+
+
+class Publish(_Shape):
+    """An event goes to all who subscribed."""
+
+    type: Literal["publish"] = "publish"
+    subject: str
+    event_type: str
+    key: str
+    payload: JsonValue
+
+
+class Report(_Shape):
+    """A finding becomes public."""
+
+    type: Literal["report"] = "report"
+    finding: Finding
+
+
+class Subscribe(_Shape):
+    type: Literal["subscribe"] = "subscribe"
+    interest: Interest
+
+
+class Unsubscribe(_Shape):
+    type: Literal["unsubscribe"] = "unsubscribe"
+    interest_id: str
+
+
+class SetTimer(_Shape):
+    """A mail of kind `timer` arrives at `due_ms`, never before; the same id again replaces it."""
+
+    type: Literal["set_timer"] = "set_timer"
+    timer_id: str
+    due_ms: TimeMs
+
+
+class CancelTimer(_Shape):
+    type: Literal["cancel_timer"] = "cancel_timer"
+    timer_id: str
+
+
+class Sleep(_Shape):
+    """The tick ends; the continuation sleeps until `wait` is over."""
+
+    type: Literal["sleep"] = "sleep"
+    wait: WaitFor = StreamEvent()
+
+    @staticmethod
+    def until_woken() -> "Sleep":
+        """Until an event, a message, a timer or a child's end."""
+        return Sleep()
+
+    @staticmethod
+    def until(wake_at_ms: int) -> "Sleep":
+        """Until a moment on the store's clock, or until woken before."""
+        return Sleep(wait=AnyOf(waits=(ScheduledWake(wake_at_ms=TimeMs(wake_at_ms)), StreamEvent())))
+
+
+class Finish(_Shape):
+    """The continuation is done; `result` goes to its parent and to whoever waits for it."""
+
+    type: Literal["finish"] = "finish"
+    result: JsonValue = None
+
+
+class Fail(_Shape):
+    """The continuation gives up."""
+
+    type: Literal["fail"] = "fail"
+    reason: str
+
+
+class Wait:
+    """Waits as behaviours write them; each returns the Sleep that ends the tick."""
+
+    @staticmethod
+    def reply(question: str) -> Sleep:
+        """Until a person answers."""
+        return Sleep(wait=UserReply(question_id=derived_token("question", question), question=question))
+
+    @staticmethod
+    def result(operation_id: str) -> Sleep:
+        """Until the outcome of an operation outside is told."""
+        return Sleep(wait=ExternalResult(operation_id=operation_id))
+
+    @staticmethod
+    def children(*ids: ContinuationId, needed: int | None = None) -> Sleep:
+        """Until `needed` of these children ended; all of them by default."""
+        return Sleep(wait=Children(ids=ids, needed=len(ids) if needed is None else needed))
+
+    @staticmethod
+    def budget(resource: str) -> Sleep:
+        """Until somebody grants more of `resource`."""
+        return Sleep(wait=BudgetGrant(resource=resource))
+
+    @staticmethod
+    def any_of(*sleeps: Sleep) -> Sleep:
+        """Until the first of several waits is over."""
+        return Sleep(wait=AnyOf(waits=tuple(sleep.wait for sleep in sleeps)))
+
+
+Closing = Annotated[Sleep | Finish | Fail, Field(discriminator="type")]
+Act = Annotated[
+    Spawn | Grant | Send | Publish | Report | Subscribe | Unsubscribe | SetTimer | CancelTimer,
+    Field(discriminator="type"),
+]
+Directive = Act | Closing
+
+
+def approval(action: str, arguments: JsonValue, cid: ContinuationId, rev: Rev) -> ApprovalResolution:
+    """The wait for a person's word on exactly this action, asked by exactly this tick."""
+    canonical = orjson.dumps([action, arguments, cid, rev], option=orjson.OPT_SORT_KEYS)
+    binding = hashlib.sha256(canonical).hexdigest()
+    return ApprovalResolution(
+        approval_id=derived_token("approval", binding), action=action, arguments=arguments, binding=binding
+    )

@@ -1,0 +1,60 @@
+"""The difference between two JSON objects, so that the log holds what changed and grows no faster.
+
+Invariant: `apply(before, diff(before, after)) == after` for all JSON objects.
+A patch is a list of [path, value] (set) or [path] (delete); a path is a list of object keys; arrays are replaced whole.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import JsonValue
+
+Patch = list[JsonValue]
+
+
+def diff(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> Patch:
+    """The patch that turns `before` into `after`, in order of the keys."""
+    return list(_changes(before, after, ()))
+
+
+def apply(before: Mapping[str, JsonValue], patch: Sequence[JsonValue]) -> dict[str, JsonValue]:
+    """`before` with `patch` applied; `before` itself stays as it is."""
+    result = dict(before)
+    for change in patch:
+        assert isinstance(change, list) and isinstance(change[0], list)  # noqa: S101 - the shape that diff makes
+        *parents, last = (str(key) for key in change[0])
+        place = result
+        for key in parents:
+            inner = place[key]
+            place[key] = dict(inner) if isinstance(inner, dict) else {}
+            place = place[key]  # type: ignore[assignment]
+        if len(change) == 1:
+            del place[last]
+        else:
+            place[last] = change[1]
+    return result
+
+
+def _changes(
+    before: Mapping[str, JsonValue], after: Mapping[str, JsonValue], path: tuple[str, ...]
+) -> Iterator[JsonValue]:
+    for key in sorted(before.keys() - after.keys()):
+        yield [[*path, key]]
+    for key in sorted(after):
+        old, new = before.get(key), after[key]
+        if key in before and _same(old, new):
+            continue
+        if key in before and isinstance(old, dict) and isinstance(new, dict):
+            yield from _changes(old, new, (*path, key))
+        else:
+            yield [[*path, key], new]
+
+
+def _same(old: JsonValue, new: JsonValue) -> bool:
+    """Equal as JSON: 1, 1.0 and true are three things."""
+    if type(old) is not type(new):
+        return False
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(_same(old[k], new[k]) for k in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_same, old, new))
+    return old == new

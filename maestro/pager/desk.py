@@ -1,0 +1,120 @@
+"""The pager's desk: each call id is answered once, and no answer is handed out before it is durable.
+
+Invariants:
+- two callers with the same call id, such as a continuation before and after a crash, share one provider call;
+- an answer is journaled and settled first, then returned; one that could not be journaled is kept and journaled at the
+  next asking, never bought again;
+- a caller that goes away does not stop the call: what is being paid for is finished and journaled.
+
+What is not here: the reservation, which the tick makes before it asks.
+
+Source: DESIGN section 4 "Effects"; spec/05 acceptance 12.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from maestro.budget.vector import BudgetVector
+from maestro.errors import MalformedAnswer, ModelError, StoreError
+from maestro.ids import CallId, ContinuationId
+from maestro.pager.dispatch import ModelCallResult
+from maestro.pager.prices import charge_of
+from maestro.pager.request import ModelRequest
+
+Answering = Callable[[ModelRequest], Awaitable[ModelCallResult]]
+"""Asks the providers; raises ModelError."""
+Outcome = ModelCallResult | ModelError
+
+
+class Answers(Protocol):
+    """Where answers become durable."""
+
+    async def known(self, cid: ContinuationId, call_id: CallId) -> ModelCallResult | None:
+        """The journaled answer of that call, or None."""
+        ...
+
+    async def answered(self, request: ModelRequest, result: ModelCallResult) -> None:
+        """It is journaled and its reservation settled with `result.charge`, in one step; repeated, it changes nothing."""
+        ...
+
+    async def failed(self, request: ModelRequest, error: ModelError, charge: BudgetVector) -> None:
+        """It is journaled and its reservation settled with `charge`, in one step; repeated, it changes nothing."""
+        ...
+
+
+class PagerDesk:
+    """Takes requests, one provider call per call id at most."""
+
+    def __init__(self, answering: Answering, answers: Answers) -> None:
+        self._answering = answering
+        self._answers = answers
+        self._under_way: dict[CallId, asyncio.Task[ModelCallResult]] = {}
+        self._unjournaled: dict[CallId, Outcome] = {}
+
+    async def call(self, request: ModelRequest) -> ModelCallResult:
+        """The durable answer to `request`.
+
+        Raises:
+            ModelError: the durable failure.
+            StoreError: the outcome is not durable yet; ask again with the same request.
+        """
+        task = self._under_way.get(request.call_id)
+        if task is None:
+            task = asyncio.create_task(self._answer(request), name=f"call {request.call_id}")
+            self._under_way[request.call_id] = task
+            task.add_done_callback(lambda done: self._forget(request.call_id, done))
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """No call is under way any more; what was paid for is journaled, where the store answers."""
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    @property
+    def under_way(self) -> int:
+        return len(self._under_way)
+
+    def _forget(self, call_id: CallId, done: asyncio.Task[ModelCallResult]) -> None:
+        """The next caller of `call_id` starts at the journal; a failure that nobody waits for is seen here."""
+        self._under_way.pop(call_id, None)
+        if not done.cancelled():
+            done.exception()
+
+    async def _answer(self, request: ModelRequest) -> ModelCallResult:
+        if known := await self._answers.known(request.cid, request.call_id):
+            return known
+        outcome = self._unjournaled.pop(request.call_id, None) or await self._asked(request)
+        try:
+            await self._journal(request, outcome)
+        except StoreError:
+            self._unjournaled[request.call_id] = outcome
+            raise
+        if isinstance(outcome, ModelError):
+            raise outcome
+        return outcome
+
+    async def _journal(self, request: ModelRequest, outcome: Outcome) -> None:
+        if isinstance(outcome, ModelError):
+            await self._answers.failed(request, outcome, charge_of(outcome))
+        else:
+            await self._answers.answered(request, outcome)
+
+    async def _asked(self, request: ModelRequest) -> Outcome:
+        """What the providers said, failures included; after a defect of ours the answer may have been billed."""
+        try:
+            result = await self._answering(request)
+        except ModelError as error:
+            return error
+        except Exception as defect:  # noqa: BLE001 - the reservation must be settled whatever went wrong
+            return ModelError(
+                f"call {request.call_id} failed in the pager: {type(defect).__name__}: {defect}"[:1000],
+                hint="this is a defect; report it with the pager's log",
+                charge=request.price.model_dump(),
+            )
+        if result.call_id != request.call_id:
+            return MalformedAnswer(
+                f"the answer to {request.call_id} is one to {result.call_id}",
+                hint="nothing of it was used; the call is charged in full",
+                charge=request.price.model_dump(),
+            )
+        return result

@@ -1,0 +1,222 @@
+"""One call over a chain of providers: who is asked, how often, and when to give up.
+
+Invariants:
+- recoverable errors are retried, then go to the next target; all others surface at once, and nobody else is asked;
+- an answer that was billed is never asked for again inside a call, even when it did not arrive (`AnswerLost`);
+- nothing runs past the deadline of the request; a target that failed is left alone while it cools down.
+
+What is not here: how a target is spoken to (adapters), that a call is answered once (`desk`). A request that timed out
+without an answer is not charged; what its provider may bill for it all the same stays outside the ledger.
+
+Source: spec/05 section 7; spec/09 section 8 for the cooldown; PROMISES F69 to F71.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from maestro.budget.ledger import exceeded
+from maestro.budget.vector import BudgetVector
+from maestro.errors import ProvidersExhausted, RecoverableModelError
+from maestro.ids import DEFAULT_TENANT, CallId, ContinuationId, new_token
+from maestro.pager.dispatch import Message, ModelCallResult, Thinking, Tool, checked_mode, checked_tier
+from maestro.pager.prices import PriceTable
+from maestro.pager.request import DEFAULT_MAX_OUTPUT_TOKENS, ModelRequest, input_bound_tokens
+from maestro.policy.gradient import Step, Tier
+
+
+class Provider(Protocol):
+    """One target of a chain."""
+
+    @property
+    def target(self) -> str:
+        """Its public name, `provider/model` and where it is; never a key."""
+        ...
+
+    async def answer(self, request: ModelRequest, limit_ms: int) -> ModelCallResult:
+        """The answer, within `limit_ms` in all, asked for once.
+
+        Raises:
+            RecoverableModelError: nothing was answered; this target or another may, later.
+            TerminalModelError: no target would answer otherwise; `charge` among the facts where it was billed.
+            AnswerLost: it was answered and billed, and did not arrive.
+        """
+        ...
+
+    async def healthy(self) -> bool:
+        """True when it answers one token now."""
+        ...
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+async def _sleep_ms(ms: int) -> None:
+    await asyncio.sleep(ms / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Time and chance as this process has them; tests put their own here."""
+
+    now_ms: Callable[[], int] = _monotonic_ms
+    sleep_ms: Callable[[int], Awaitable[None]] = _sleep_ms
+    chance: Callable[[], float] = random.random
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How patient a call is."""
+
+    max_retries: int = 3
+    """Per target, after its first try."""
+    attempt_timeout_ms: int = 60_000
+    backoff_ms: int = 500
+    backoff_cap_ms: int = 8_000
+    patience_ms: int = 5_000
+    """A Retry-After beyond this is not waited for inside the call: another target is asked, or the tick sleeps."""
+    retry_after_cap_ms: int = 300_000
+    cooldown_ms: int = 15_000
+    failover: bool = True
+
+
+@dataclass(slots=True)
+class _Run:
+    """One call under way."""
+
+    deadline_ms: int
+    attempts: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+class FailoverModelRouter:
+    """A ModelDispatch over chains of providers, one chain per tier, the preferred first."""
+
+    def __init__(
+        self,
+        chains: Mapping[Tier, Sequence[Provider]],
+        prices: PriceTable,
+        policy: RetryPolicy | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self._chains = chains
+        self.prices = prices
+        self._policy = policy or RetryPolicy()
+        self._timing = timing or Timing()
+        self._cool_until_ms: dict[str, int] = {}
+
+    async def call(
+        self,
+        tier: str,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] | None,
+        budget: BudgetVector,
+        mode: str,
+        use_advisor: bool = False,
+        system: str | None = None,
+        thinking: Thinking = "adaptive",
+    ) -> ModelCallResult:
+        """See ModelDispatch. For callers without a journal; a tick goes through `desk`, with a ModelRequest."""
+        wanted = checked_tier(tier)
+        bound = input_bound_tokens(tuple(messages), system, tuple(tools or ()))
+        price = self.prices.maximum(wanted, bound, DEFAULT_MAX_OUTPUT_TOKENS)
+        if short := budget.short_of(price):
+            raise exceeded("reserve", short, price[short], budget[short])
+        advised = use_advisor and wanted is not Tier.OPUS
+        request = ModelRequest(
+            call_id=CallId(new_token("call")),
+            cid=ContinuationId("direct"),
+            ordinal=0,
+            tenant=DEFAULT_TENANT,
+            tier=wanted,
+            step=next(step for step in Step if step.tier is wanted and step.advisor is advised),
+            messages=tuple(messages),
+            system=system,
+            tools=tuple(tools or ()),
+            price=price,
+            mode=checked_mode(mode),
+            use_advisor=advised,
+            thinking=thinking,
+        )
+        return await self.answer(request)
+
+    async def answer(self, request: ModelRequest) -> ModelCallResult:
+        """The answer of the first target that gives one.
+
+        Raises:
+            ModelError: as in ModelDispatch.
+        """
+        self.prices.targets(request.tier)
+        run = _Run(deadline_ms=self._timing.now_ms() + request.deadline_ms)
+        for provider in self._chain(request.tier):
+            if self._left_ms(provider) > 0:
+                run.failures.append(f"{provider.target}: cooling down")
+                continue
+            try:
+                return await self._ask(provider, request, run)
+            except RecoverableModelError as error:
+                run.failures.append(f"{provider.target}: {error.message}")
+                if self._timing.now_ms() >= run.deadline_ms:
+                    break  # the call's own deadline says nothing about the target
+                self._cool(provider, error)
+        raise self._exhausted(request, run)
+
+    async def health_check(self) -> dict[str, bool]:
+        providers = {provider.target: provider for chain in self._chains.values() for provider in chain}
+        answers = await asyncio.gather(*(provider.healthy() for provider in providers.values()))
+        return dict(zip(providers, answers, strict=True))
+
+    def supported_tiers(self) -> list[str]:
+        return [str(tier) for tier in Tier if self._chains.get(tier) and tier not in self.prices.refused]
+
+    async def _ask(self, provider: Provider, request: ModelRequest, run: _Run) -> ModelCallResult:
+        """The answer of one target, within its retries and the deadline of the call."""
+        for retry in range(self._policy.max_retries + 1):
+            left_ms = run.deadline_ms - self._timing.now_ms()
+            run.attempts += 1
+            try:
+                result = await provider.answer(request, max(1, min(self._policy.attempt_timeout_ms, left_ms)))
+                return result.model_copy(update={"attempts": run.attempts})
+            except RecoverableModelError as error:
+                pause_ms = self._pause_ms(error, retry)
+                left_ms = run.deadline_ms - self._timing.now_ms()
+                if retry == self._policy.max_retries or pause_ms > self._policy.patience_ms or pause_ms >= left_ms:
+                    raise
+            await self._timing.sleep_ms(pause_ms)
+        raise AssertionError("unreachable: the last retry returns or raises")
+
+    def _chain(self, tier: Tier) -> Sequence[Provider]:
+        chain = self._chains[tier]
+        return chain if self._policy.failover else chain[:1]
+
+    def _pause_ms(self, error: RecoverableModelError, retry: int) -> int:
+        """Full jitter over a doubling span, and never less than the provider asked for."""
+        span_ms = min(self._policy.backoff_cap_ms, self._policy.backoff_ms << retry)
+        jittered_ms = round(span_ms * (0.5 + self._timing.chance() / 2))
+        return max(min(jittered_ms, self._policy.patience_ms), self._retry_after_ms(error))
+
+    def _retry_after_ms(self, error: RecoverableModelError) -> int:
+        asked_ms = error.facts.get("retry_after_ms")
+        return max(0, min(asked_ms, self._policy.retry_after_cap_ms)) if isinstance(asked_ms, int) else 0
+
+    def _cool(self, provider: Provider, error: RecoverableModelError) -> None:
+        span_ms = max(self._policy.cooldown_ms, self._retry_after_ms(error))
+        self._cool_until_ms[provider.target] = self._timing.now_ms() + span_ms
+
+    def _left_ms(self, provider: Provider) -> int:
+        return max(0, self._cool_until_ms.get(provider.target, 0) - self._timing.now_ms())
+
+    def _exhausted(self, request: ModelRequest, run: _Run) -> ProvidersExhausted:
+        chain = self._chain(request.tier)
+        retry_after_ms = min(self._left_ms(provider) for provider in chain) or self._policy.cooldown_ms
+        return ProvidersExhausted(
+            f"no provider of tier {request.tier} answered call {request.call_id}: {'; '.join(run.failures)}",
+            hint=f"it is tried again in {retry_after_ms / 1000:.0f} s; `maestro doctor` asks each target",
+            retry_after_ms=retry_after_ms,
+            attempts=run.attempts,
+            tier=str(request.tier),
+        )

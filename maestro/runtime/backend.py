@@ -1,0 +1,35 @@
+"""A backend: every port of one store, bound to one tenant. An adapter hands out one such value, and nothing else."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from maestro.clock import Clock
+from maestro.field.shelf import Shelf
+from maestro.ids import TenantId
+from maestro.mesh.source import SourceRecords
+from maestro.runtime.ports import Leases, Outbox, Projections, Router, Signals, Timers
+from maestro.runtime.records import Records, Steering
+from maestro.tick.store import Journals, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The ports of one store; they see each other's writes at once."""
+
+    tenant: TenantId
+    partitions: int
+    clock: Clock
+    store: Store
+    journals: Journals
+    leases: Leases
+    timers: Timers
+    outbox: Outbox
+    projections: Projections
+    signals: Signals
+    router: Router
+    records: Records
+    steering: Steering
+    shelf: Shelf
+    sources: SourceRecords
+    close: Callable[[], Awaitable[None]]
+    """Ends connections; what is stored stays."""

@@ -1,0 +1,173 @@
+"""A host: one process' slots, each adopting what is ready, running its tick, committing, adopting the next.
+
+Invariants:
+- a slot holds at most one continuation at a time; the process holds one lease for all;
+- a commit whose reply is lost is repeated until it is known; it can only land once;
+- who finds itself fenced drops what it has and writes nothing.
+
+What is not here: Ray. `actors/continuation.py` gives a host its process.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+
+from maestro.errors import BudgetExceededError, Fenced, MaestroError, StoreUnavailable
+from maestro.ids import ContinuationId, HolderId, Partition
+from maestro.runtime.ports import Signals, ready_signal
+from maestro.tick.runner import HandBack, Surroundings, run
+from maestro.tick.store import Adopted, Commit
+
+log = structlog.get_logger()
+
+COMMIT_RETRY_S = 0.2  # between two tries of a commit whose outcome is unknown
+STORE_RETRY_S = 1.0  # between two tries to adopt while the store is away
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """How a host works."""
+
+    pool: str
+    holder: HolderId
+    partitions: int
+    slots: int = 1
+    lease_ms: int = 10_000
+    idle_ms: int = 5_000
+    """How long an idle slot sleeps before it looks itself: what a lost signal costs at most."""
+
+
+@dataclass(slots=True)
+class Awake:
+    """A continuation while it is here."""
+
+    cid: ContinuationId
+    epoch: int
+    rev: int
+    since: float
+    task: "asyncio.Task[Commit | HandBack]"
+
+
+class Host:
+    """The slots of one process."""
+
+    def __init__(self, settings: HostSettings, around: Surroundings, signals: Signals) -> None:
+        self.awake: dict[ContinuationId, Awake] = {}
+        self.ticks = 0
+        self.fenced = 0
+        self._settings = settings
+        self._around = around
+        self._signals = signals
+        self._listening = asyncio.Lock()
+        self._stopping = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Runs until `stop`; then returns when the ticks under way have ended."""
+        async with asyncio.TaskGroup() as group:
+            renewal = group.create_task(self._renew())
+            slots = [group.create_task(self._slot()) for _ in range(self._settings.slots)]
+            await asyncio.wait(slots)
+            renewal.cancel()
+
+    def stop(self) -> None:
+        """No further continuation is adopted; idle slots end at their next look."""
+        self._stopping.set()
+
+    async def _slot(self) -> None:
+        adopted: Adopted | None = None
+        while not (self._stopping.is_set() and adopted is None):
+            try:
+                adopted = adopted or await self._adopt()
+                if adopted is None:
+                    await self._idle()
+                    continue
+                adopted = await self._tick(adopted)
+            except Fenced as fenced:
+                self.fenced += 1
+                log.warning("fenced", continuation=fenced.cid, epoch=fenced.epoch, current=fenced.current)
+                adopted = None
+            except MaestroError as error:
+                log.error("store_trouble", error=str(error), code=error.code)
+                adopted = None
+                await self._pause(STORE_RETRY_S)
+
+    async def _adopt(self) -> Adopted | None:
+        settings = self._settings
+        for number in range(settings.partitions):
+            adopted = await self._around.store.adopt(settings.pool, settings.holder, settings.lease_ms, Partition(number))
+            if adopted is not None:
+                return adopted
+        return None
+
+    async def _idle(self) -> None:
+        """Sleeps until there may be something to adopt; one slot listens, the others queue behind it."""
+        async with self._listening:
+            if not self._stopping.is_set():
+                await self._signals.wait(ready_signal(self._settings.pool), self._settings.idle_ms)
+
+    async def _tick(self, adopted: Adopted) -> Adopted | None:
+        """The tick ended in the store; returns what was adopted with its commit."""
+        task = asyncio.ensure_future(run(adopted, self._around))
+        self.awake[adopted.cid] = Awake(adopted.cid, adopted.epoch, adopted.rev, monotonic(), task)
+        with structlog.contextvars.bound_contextvars(
+            continuation=adopted.cid, tick=adopted.rev + 1, epoch=adopted.epoch
+        ):
+            try:
+                outcome = await self._outcome(task)
+                return await self._write(adopted, outcome)
+            finally:
+                del self.awake[adopted.cid]
+
+    async def _outcome(self, task: "asyncio.Task[Commit | HandBack]") -> Commit | HandBack:
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                raise
+            return HandBack(0, "interrupted by an order", counts=False)
+
+    async def _write(self, adopted: Adopted, outcome: Commit | HandBack) -> Adopted | None:
+        if isinstance(outcome, HandBack):
+            await self._release(adopted, outcome)
+            return None
+        settings = self._settings
+        following = None if self._stopping.is_set() else (settings.pool, settings.holder, settings.lease_ms)
+        while True:
+            try:
+                committed = await self._around.store.commit(outcome, following)
+            except StoreUnavailable as error:
+                log.warning("commit_unknown", error=str(error))
+                await asyncio.sleep(COMMIT_RETRY_S)
+            except BudgetExceededError as error:
+                await self._release(adopted, HandBack(1_000, str(error), counts=True))
+                return None
+            else:
+                self.ticks += 1
+                return committed.next
+
+    async def _release(self, adopted: Adopted, back: HandBack) -> None:
+        await self._around.store.release(adopted.cid, adopted.epoch, back.retry_in_ms, back.error, back.counts)
+
+    async def _renew(self) -> None:
+        """The lease is renewed three times before it would end; orders from people interrupt the ticks they are for."""
+        while True:
+            await asyncio.sleep(self._settings.lease_ms / 3_000)
+            if not self.awake:
+                continue
+            try:
+                urgent = await self._around.store.renew(self._settings.holder, self._settings.lease_ms)
+            except MaestroError as error:
+                log.warning("lease_not_renewed", error=str(error))
+                continue
+            for cid in urgent:
+                if cid in self.awake:
+                    self.awake[cid].task.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return

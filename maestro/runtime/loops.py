@@ -1,0 +1,266 @@
+"""The loops beside the hosts: timekeeper, reaper, relay, projector.
+
+Each loop does what is due, then sleeps until it is signalled or its next moment comes. Two of the same kind harm nothing:
+every step is claimed inside the store. A store that is away is waited for, and said.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+import structlog
+from pydantic import ValidationError
+
+from maestro.continuation.checkpoint import Checkpoint
+from maestro.continuation.envelope import Seal
+from maestro.continuation.goal import GoalFrame
+from maestro.continuation.mail import Kind, Mail
+from maestro.errors import (
+    ContinuationAlreadyTerminalError,
+    MaestroError,
+    MailboxFull,
+    NotFound,
+)
+from maestro.field.decay import half_life_ms, rank_key
+from maestro.field.entry import Entry, Provenance, SourceKind, entry_id
+from maestro.field.ranker import Ranker
+from maestro.ids import ContinuationId, MailId, Partition, TenantId, TimeMs, home_partition
+from maestro.mesh.event import Event
+from maestro.runtime.backend import Backend
+from maestro.runtime.ports import PROJECT, RELAY, TIMERS, Projected, Projection
+from maestro.tick.store import OutboxRow
+
+log = structlog.get_logger()
+
+IDLE_MS = 5_000  # what a lost signal costs at most
+AWAY_S = 1.0  # between two looks at a store that does not answer
+
+Step = Callable[[], Awaitable[int]]
+"""Does what is due; returns how long (ms) may be slept now, 0 for not at all."""
+
+
+async def keep(name: str, step: Step, wait: Callable[[int], Awaitable[object]]) -> None:
+    """`step` runs again and again, for ever; failures of the store are logged and waited out."""
+    while True:
+        try:
+            pause_ms = await step()
+            if pause_ms > 0:
+                await wait(pause_ms)
+        except MaestroError as error:
+            log.error("loop_trouble", loop=name, error=str(error), code=error.code)
+            await asyncio.sleep(AWAY_S)
+
+
+def partitions_of(backend: Backend) -> list[Partition]:
+    return [Partition(number) for number in range(backend.partitions)]
+
+
+@dataclass(slots=True)
+class Timekeeper:
+    """Due timers become mail."""
+
+    backend: Backend
+    worst_lateness_ms: int = 0
+    fired: int = 0
+
+    async def step(self) -> int:
+        looks = await asyncio.gather(*(self.backend.timers.fire(partition) for partition in partitions_of(self.backend)))
+        self.fired += sum(look.count for look in looks)
+        self.worst_lateness_ms = max([self.worst_lateness_ms, *(late for look in looks for late in look.lateness_ms)])
+        ahead = [look.next_due_ms - look.now_ms for look in looks if look.next_due_ms is not None]
+        return max(0, min([IDLE_MS, *ahead]))
+
+    async def wait(self, pause_ms: int) -> None:
+        await self.backend.signals.wait(TIMERS, pause_ms)
+
+
+@dataclass(slots=True)
+class Reaper:
+    """What holders without a lease held is ready again."""
+
+    backend: Backend
+    look_ms: int = 1_000
+    reclaimed: int = 0
+
+    async def step(self) -> int:
+        for partition in partitions_of(self.backend):
+            for holder in await self.backend.leases.expired(partition):
+                count = await self.backend.leases.reclaim(holder, partition)
+                self.reclaimed += count
+                log.warning("lease_expired", holder=holder, continuations=count)
+        return self.look_ms
+
+    async def wait(self, pause_ms: int) -> None:
+        await asyncio.sleep(pause_ms / 1000)
+
+
+@dataclass(slots=True)
+class Relay:
+    """What commits sent goes to where it belongs: at least once, in order, and it is applied once there."""
+
+    backend: Backend
+    delivered: int = 0
+
+    async def step(self) -> int:
+        counts = await asyncio.gather(*(self._drain(partition) for partition in partitions_of(self.backend)))
+        self.delivered += sum(counts)
+        return 0 if any(counts) else IDLE_MS
+
+    async def wait(self, pause_ms: int) -> None:
+        await self.backend.signals.wait(RELAY, pause_ms)
+
+    async def _drain(self, partition: Partition) -> int:
+        rows = await self.backend.outbox.pending(partition)
+        # sent in one turn of the loop and so in order; each sender's rows arrive as it committed them
+        causes = await asyncio.gather(*(self._carry(row) for _, row in rows))
+        arrived = [position for (position, _), cause in zip(rows, causes, strict=True) if cause is None]
+        await self.backend.outbox.done(partition, arrived)
+        for (position, row), cause in zip(rows, causes, strict=True):
+            if cause is not None:
+                log.warning("dead_letter", to=row.to, row=row.id, cause=cause)
+                await self.backend.outbox.bury(partition, position, row, cause)
+        return len(rows)
+
+    async def _carry(self, row: OutboxRow) -> str | None:
+        """None when the row arrived, else why it never will."""
+        try:
+            if row.kind == "mail":
+                await self.backend.store.deliver(ContinuationId(row.to), Mail.model_validate_json(row.payload))
+            else:
+                await self._route(row)
+        except (NotFound, ContinuationAlreadyTerminalError, MailboxFull) as error:
+            return error.code
+        except ValidationError as error:
+            return f"malformed: {error.error_count()} errors"
+        return None
+
+    async def _route(self, row: OutboxRow) -> None:
+        event = Event.model_validate_json(row.payload)
+        if row.to != "mesh":
+            await self.backend.router.route(event, Partition(int(row.to)))
+            return
+        home = home_partition(f"{event.source} {event.key}", self.backend.partitions)
+        others = [partition for partition in partitions_of(self.backend) if partition != home]
+        await self.backend.router.route(event, home, others)
+
+
+@dataclass(slots=True)
+class Projector:
+    """What is new gets its score when it comes, and wakes whom it is relevant to: never on the wake path."""
+
+    backend: Backend
+    seal: Seal
+    tenant: TenantId
+    ranker: Ranker
+    projected: int = 0
+
+    async def step(self) -> int:
+        counts = await asyncio.gather(*(self._project(partition) for partition in partitions_of(self.backend)))
+        self.projected += sum(counts)
+        return 0 if any(counts) else IDLE_MS
+
+    async def wait(self, pause_ms: int) -> None:
+        await self.backend.signals.wait(PROJECT, pause_ms)
+
+    async def _project(self, partition: Partition) -> int:
+        waiting = await self.backend.projections.pending(partition)
+        if not waiting:
+            return 0
+        now_ms = await self.backend.clock.now_ms()
+        goals = await self._goals({projection.cid for projection in waiting})
+        scored: list[Projected] = []
+        for cid, goal in goals.items():
+            mine = [projection for projection in waiting if projection.cid == cid]
+            scored += await self._score(mine, goal, now_ms)
+        gone = [_dropped(projection) for projection in waiting if projection.cid not in goals]
+        await self.backend.projections.project(partition, [*scored, *gone])
+        return len(waiting)
+
+    async def _goals(self, cids: set[ContinuationId]) -> dict[ContinuationId, GoalFrame]:
+        goals: dict[ContinuationId, GoalFrame] = {}
+        for cid in sorted(cids):
+            glance = await self.backend.records.glance(cid)
+            if glance is not None:
+                envelope = self.seal.open(glance.checkpoint, "checkpoint", cid, self.tenant)
+                goals[cid] = Checkpoint.model_validate_json(envelope.body).goal
+        return goals
+
+    async def _score(self, mine: Sequence[Projection], goal: GoalFrame, now_ms: TimeMs) -> list[Projected]:
+        entries = [entry_of(projection, now_ms) for projection in mine]
+        scores = await self.ranker.score(goal, entries)
+        return [
+            _projected(projection, entry.model_copy(update={"score": score}))
+            for projection, entry, score in zip(mine, entries, scores, strict=True)
+        ]
+
+
+def entry_of(projection: Projection, now_ms: TimeMs) -> Entry:
+    """The field entry of an event or a finding, unscored."""
+    if projection.source == "finding":
+        return _finding_entry(projection, now_ms)
+    event = Event.model_validate_json(projection.payload)
+    item = event.payload if isinstance(event.payload, dict) else {"title": event.subject, "abstract": str(event.payload)}
+    feed = event.type.startswith("feed")
+    return Entry(
+        id=entry_id(event.source, event.key),
+        source=event.subject,
+        kind=SourceKind.FEED if feed else SourceKind.EVENT,
+        title=str(item.get("title") or event.subject)[:500],
+        body=str(item.get("abstract") or item.get("summary") or "")[:4_000],
+        created_at_ms=now_ms,
+        last_reinforced_at_ms=now_ms,
+        provenance=Provenance(event=event.id, subject=event.subject),
+        links=tuple(str(item[key]) for key in ("link",) if item.get(key)),
+        taint=event.taint,
+    )
+
+
+def _finding_entry(projection: Projection, now_ms: TimeMs) -> Entry:
+    finding = orjson.loads(projection.payload)
+    return Entry(
+        id=entry_id("finding", finding["id"]),
+        source=f"finding.{finding['root']}",
+        kind=SourceKind.FINDING,
+        title=finding["title"],
+        body=finding["body"][:4_000],
+        created_at_ms=now_ms,
+        last_reinforced_at_ms=now_ms,
+        provenance=Provenance(continuation=finding["continuation"]),
+        links=tuple(finding["links"]),
+    )
+
+
+def _projected(projection: Projection, entry: Entry) -> Projected:
+    half_life = half_life_ms(entry.kind)
+    key = rank_key(entry.score, entry.reinforcements, entry.last_reinforced_at_ms, half_life)
+    relevant = projection.relevance is not None and entry.score >= projection.relevance
+    return Projected(
+        position=projection.position,
+        cid=projection.cid,
+        entry_id=entry.id,
+        entry=entry.model_dump_json().encode(),
+        half_life_ms=half_life,
+        rank_key=max(key, -1e300),
+        mail=_event_mail(projection) if relevant else None,
+    )
+
+
+def _event_mail(projection: Projection) -> Mail:
+    event = Event.model_validate_json(projection.payload)
+    return Mail(
+        id=MailId(event.id),
+        kind=Kind.EVENT,
+        sender=event.source,
+        subject=event.subject,
+        body=event.model_dump(mode="json"),
+        correlation=projection.interest_id,
+        sent_ms=event.time_ms,
+        cause=event.causation_id,
+        trust=event.taint,
+        hops=event.hops,
+    )
+
+
+def _dropped(projection: Projection) -> Projected:
+    return Projected(projection.position, projection.cid, "#", b"{}", 1, 0.0, None)

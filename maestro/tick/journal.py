@@ -1,0 +1,96 @@
+"""The journal of the tick in flight: effects get the next ordinal, are written down before they happen, and happen once.
+
+Invariants: an intent is durable, and its worst price reserved, before anything leaves; an answered effect is never carried
+out again; a repeated tick that asks something else at the same place is stopped, not answered with a stranger's answer.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from pydantic import JsonValue
+
+from maestro.budget.vector import BudgetVector
+from maestro.continuation.checkpoint import EffectNote
+from maestro.errors import ContinuationStateError, MaestroError
+from maestro.ids import CallId, new_token
+from maestro.tick.store import Adopted, Batch, JournalEntry, Store
+
+Answered = tuple[JsonValue, BudgetVector]
+"""An answer and what it cost; whoever gives it has made both durable."""
+
+
+class Journal:
+    """The effects of one try of one tick."""
+
+    def __init__(self, store: Store, adopted: Adopted, batch: Batch) -> None:
+        self._store = store
+        self._adopted = adopted
+        self._batch = batch
+        self._next = 0
+        self._notes: dict[int, EffectNote] = {}
+
+    @property
+    def notes(self) -> tuple[EffectNote, ...]:
+        """What the log keeps of the effects, in order."""
+        return tuple(self._notes[ordinal] for ordinal in sorted(self._notes))
+
+    @property
+    def spent(self) -> bool:
+        """True when an answer was paid for in this tick."""
+        return any(note.outcome == "answered" for note in self._notes.values())
+
+    def next_ordinal(self) -> int:
+        """The place of the next effect: taken when it is asked, so that concurrent effects keep their order."""
+        ordinal, self._next = self._next, self._next + 1
+        return ordinal
+
+    def known(self, ordinal: int, kind: str, key: str) -> JournalEntry | None:
+        """What an earlier try wrote at this place.
+
+        Raises:
+            ContinuationStateError: it asked something else there.
+        """
+        entry = self._adopted.journal.get(ordinal)
+        if entry is not None and (entry.kind, entry.key) != (kind, key):
+            raise ContinuationStateError(
+                f"effect {ordinal} asks for another {kind} than in the first try of this tick",
+                hint="between two effects a behaviour may only depend on its state, its mail and earlier answers",
+            )
+        return entry
+
+    async def intend(self, entry: JournalEntry) -> JournalEntry:
+        """The intent is durable and its price reserved.
+
+        Raises:
+            Fenced, BudgetExceededError: see Store.record.
+        """
+        return await self._store.record(self._adopted.cid, self._adopted.epoch, entry, self._batch)
+
+    async def answer(self, entry: JournalEntry, act: Callable[[JournalEntry], Awaitable[Answered]]) -> JsonValue:
+        """The answer of an intended effect: from the journal if it is there, else by `act`, which makes it durable."""
+        if entry.answered:
+            self._note(entry, "answered", entry.charge, entry.answer)
+            return entry.answer
+        try:
+            answer, charge = await act(entry)
+        except MaestroError as error:
+            self._note(entry, error.code, BudgetVector({}), None)
+            raise
+        self._note(entry, "answered", charge, answer)
+        return answer
+
+    def _note(self, entry: JournalEntry, outcome: str, charge: BudgetVector, answer: JsonValue) -> None:
+        detail = {k: answer.get(k) for k in ("model", "provider", "tier", "latency_ms")} if isinstance(answer, dict) else None
+        self._notes[entry.ordinal] = EffectNote(
+            ordinal=entry.ordinal,
+            kind=entry.kind,
+            key=entry.key,
+            outcome=outcome,
+            charge=charge.root,
+            decision=entry.decision,
+            detail=detail,
+        )
+
+
+def new_intent(ordinal: int, kind: str, key: str, price: BudgetVector, decision: str | None) -> JournalEntry:
+    """An effect that is about to happen, under a call id of its own."""
+    return JournalEntry(ordinal, kind, key, CallId(new_token("call")), price, decision)

@@ -1,0 +1,233 @@
+"""The port to the store: the few atomic writes that a continuation's life consists of.
+
+Each method is one atomic step and one round trip. Each is safe to repeat after a lost reply: `create` by its id, `deliver`
+by the mail's id, `record` by its ordinal, `commit` by (epoch, rev). Times are read inside the step, on the store's clock.
+
+Two adapters keep this contract, memory and Redis, under one suite (tests/contract/test_store.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from maestro.budget.ledger import Ledger
+from maestro.budget.vector import BudgetVector
+from maestro.continuation.lifecycle import Hold, Status
+from maestro.continuation.mail import Mail
+from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, Rev, TimeMs
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """A continuation that does not exist yet: its first checkpoint, record 0, its grant and its start mail."""
+
+    cid: ContinuationId
+    checkpoint: bytes
+    record: bytes
+    grant: BudgetVector
+    start: Mail
+    pool: str
+    root: ContinuationId
+    behaviour: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One effect of the tick in flight: its intent, and its answer once there is one."""
+
+    ordinal: int
+    kind: str
+    key: str
+    """Hash of what was asked: a repeated tick that asks something else is told so."""
+    call_id: CallId
+    price: BudgetVector = BudgetVector({})
+    """What is reserved for it at most."""
+    decision: str | None = None
+    answer: JsonValue = None
+    answered: bool = False
+    failed: bool = False
+    charge: BudgetVector = BudgetVector({})
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Which mail a tick sees and what time it is: fixed with its first effect, so that a repeated tick sees the same."""
+
+    mail_ids: tuple[str, ...]
+    now_ms: TimeMs
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A continuation in the hands of one holder, under a fresh epoch."""
+
+    cid: ContinuationId
+    epoch: Epoch
+    rev: Rev
+    tries: int
+    """How often this tick was begun, this time included; counted before the tick begins, so a crash counts."""
+    checkpoint: bytes
+    wake_keys: tuple[str, ...]
+    controls: tuple[Mail, ...]
+    mail: tuple[Mail, ...]
+    batch: Batch | None
+    journal: Mapping[int, JournalEntry]
+    ledger: Ledger
+    now_ms: TimeMs
+    ready_since_ms: TimeMs
+    last_error: str | None = None
+    """Why the previous try failed, if it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A committed outgoing message on its way: `kind` is mail or event, `id` the same for every try."""
+
+    id: str
+    kind: str
+    to: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The single write that ends a tick."""
+
+    cid: ContinuationId
+    epoch: Epoch
+    rev: Rev
+    checkpoint: bytes
+    record: bytes
+    status: Status
+    wake_keys: tuple[str, ...]
+    join: int
+    hold: Hold | None
+    root: ContinuationId
+    name: str | None
+    controls_taken: int
+    mail_taken: tuple[int, ...]
+    """Positions in the adopted mail that this tick consumed."""
+    timers: Mapping[str, TimeMs] = field(default_factory=dict)
+    timers_cancelled: tuple[str, ...] = ()
+    subscriptions: tuple[tuple[str, str, float | None], ...] = ()
+    """(pattern, interest id, relevance)"""
+    unsubscriptions: tuple[tuple[str, str], ...] = ()
+    births: tuple[Birth, ...] = ()
+    grants: tuple[tuple[ContinuationId, BudgetVector], ...] = ()
+    family_mail: tuple[tuple[ContinuationId, Mail], ...] = ()
+    """Mail inside the partition: delivered in the same step; dropped where the receiver is gone or done."""
+    projections: tuple[tuple[ContinuationId, bytes], ...] = ()
+    """(whose field, finding): queued for scoring as source `finding`, which never wakes."""
+    outbox: tuple[OutboxRow, ...] = ()
+    findings: tuple[bytes, ...] = ()
+    waiting_on_person: bytes | None = None
+    facts: tuple[bytes, ...] = ()
+    parent: ContinuationId | None = None
+    """Set when the status is terminal: who gets the rest of the budget back."""
+    keep_journal: bool = False
+    """True when the same mail will be worked on again (no money now): answers that are paid for stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The tick is durable."""
+
+    rev: Rev
+    duplicate: bool = False
+    """True when an earlier try of the same commit had arrived after all."""
+    next: Adopted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The mail is durable, or was before."""
+
+    duplicate: bool = False
+
+
+class Store(Protocol):
+    """What a tick and its surroundings ask of a store. Every method may raise StoreError."""
+
+    async def create(self, birth: Birth) -> bool:
+        """The continuation exists and is ready; False when it did already.
+
+        Raises:
+            Conflict: another living continuation has its name.
+        """
+        ...
+
+    async def deliver(self, to: ContinuationId, mail: Mail) -> Delivered:
+        """The mail is in the mailbox, and its owner ready if it waits for such mail.
+
+        Raises:
+            ContinuationNotFoundError: nobody has that id.
+            ContinuationAlreadyTerminalError: the owner is done.
+            MailboxFull: the mail lane holds MAILBOX_LIMIT.
+        """
+        ...
+
+    async def adopt(self, pool: str, holder: HolderId, lease_ms: int, partition: Partition) -> Adopted | None:
+        """The continuation of `pool` that has been ready for longest, held by `holder` under epoch + 1; None if none is ready."""
+        ...
+
+    async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
+        """The intent is journaled and its price reserved; an entry that is there already is returned as it is.
+
+        Raises:
+            Fenced: the epoch is over.
+            BudgetExceededError: the price is more than is free; nothing is journaled.
+        """
+        ...
+
+    async def commit(self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None) -> Committed:
+        """The tick is done, all of it or nothing. With (pool, holder, lease_ms), the next ready one is adopted too.
+
+        Open reservations of the tick are charged in full: their outcome will not be known any more.
+
+        Raises:
+            Fenced: epoch or rev is not the current one; the attempt is counted, nothing is written.
+            BudgetExceededError: births and grants ask for more than is free; nothing is written.
+        """
+        ...
+
+    async def release(
+        self, cid: ContinuationId, epoch: Epoch, retry_in_ms: int, error: str | None, counts: bool
+    ) -> None:
+        """The continuation is handed back uncommitted; it is ready again after `retry_in_ms` (0: at once).
+
+        `error` says why, for people. A try that does not count (a hand-over, a provider that is down) is taken back.
+        Failed answers leave the journal, good ones stay.
+
+        Raises:
+            Fenced: the epoch is over.
+        """
+        ...
+
+    async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
+        """The holder's lease runs from now; returns those it holds that control mail waits for."""
+        ...
+
+
+class Journals(Protocol):
+    """The journal as those see it who answer effects: by call id, without an epoch, for an answer is worth keeping
+    whoever holds the continuation when it comes."""
+
+    async def settle(
+        self, cid: ContinuationId, ordinal: int, call_id: CallId, answer: JsonValue, failed: bool, charge: BudgetVector
+    ) -> JournalEntry | None:
+        """The effect has its outcome and its reservation is settled with `charge`; returns the entry as it now stands.
+
+        The first good answer stays; repeated, nothing changes. A failure may be followed by an answer, never the other
+        way round. None when the journal has moved on: a reservation still open under that call is settled all the same.
+
+        Raises:
+            ContinuationNotFoundError: nobody has that id.
+        """
+        ...
+
+    async def answer_of(self, cid: ContinuationId, call_id: CallId) -> JournalEntry | None:
+        """The entry of that call, answered or not; None when the journal has none or has moved on."""
+        ...

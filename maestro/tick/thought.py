@@ -1,0 +1,28 @@
+"""A thought: what a behaviour asks a model, before anything is composed or priced."""
+
+import hashlib
+from dataclasses import dataclass
+
+import orjson
+from pydantic import BaseModel, JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """One question, the material it is about, and the shape of its answer."""
+
+    question: str
+    about: str
+    step: str
+    schema: type[BaseModel] | None
+    max_output_tokens: int
+
+    @property
+    def json_schema(self) -> dict[str, JsonValue] | None:
+        return None if self.schema is None else self.schema.model_json_schema()
+
+    @property
+    def key(self) -> str:
+        """What makes two thoughts the same one: not the field, which may have moved on since the first try."""
+        asked = [self.question, self.about, self.step, self.json_schema, self.max_output_tokens]
+        return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
