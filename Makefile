@@ -13,7 +13,8 @@ CORE_PACKAGES := annotated-types attrs hypothesis iniconfig orjson packaging plu
                  pytest pytest-asyncio pytest-timeout sortedcontainers structlog typing-extensions typing-inspection
 CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/unit/test_clock.py \
                  tests/unit/budget tests/unit/continuation tests/unit/policy tests/unit/supervision tests/unit/mesh \
-                 tests/unit/field tests/unit/tick tests/property tests/contract/*memory*.py)
+                 tests/unit/field tests/unit/tick tests/property)
+CORE_CONTRACT := $(wildcard tests/contract/test_store_*.py)
 
 .PHONY: setup demo test test-core lint bench lock clean help
 .NOTPARALLEL:
@@ -45,6 +46,7 @@ test: setup lint test-core
 # The core, in an environment that has neither ray nor redis nor litellm.
 test-core: $(CORE_READY)
 	$(CORE)/python -m pytest --quiet -p no:cacheprovider $(CORE_TESTS)
+	$(CORE)/python -m pytest --quiet -p no:cacheprovider -k memory $(CORE_CONTRACT)
 
 $(CORE_READY):
 	$(PYTHON) -m venv .venv-core

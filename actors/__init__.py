@@ -1,0 +1,1 @@
+"""Ray shells: they carry out what `maestro` decides, and decide nothing themselves."""

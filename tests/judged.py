@@ -37,7 +37,7 @@ def require(folder: str) -> Path:
 
 
 def arxiv_papers() -> dict[str, Document]:
-    """arXiv number with version -> paper, over all announcement days."""
+    """Number with version -> paper, over all announcement days."""
     papers: dict[str, Document] = {}
     for day in sorted(require("arxiv-daily").glob("*.jsonl")):
         for line in day.read_text(encoding="utf-8").splitlines():
@@ -52,7 +52,7 @@ def _mended(line: str) -> str:
 
 
 def cranfield() -> tuple[dict[int, Document], dict[int, str], dict[int, dict[int, int]]]:
-    """Documents, queries, and for each query the gain of its judged documents: 4 is a complete answer, 1 of minimum interest."""
+    """Documents, queries, and for each query the gain of what was judged, 4 (complete answer) to 1."""
     folder = require("cranfield")
     read = {name: json.loads((folder / f"cran_{name}.json").read_text()) for name in ("docs", "queries", "qrels")}
     documents = {int(row["id"]): Document(row["title"], row["body"]) for row in read["docs"]}
@@ -71,4 +71,4 @@ def ndcg(ranked: Sequence[int], gains: Mapping[int, int], depth: int = 10) -> fl
 
 
 def _discounted(gains: Sequence[int]) -> float:
-    return sum((2**gain - 1) / math.log2(place + 2) for place, gain in enumerate(gains))
+    return sum((2.0**gain - 1) / math.log2(place + 2) for place, gain in enumerate(gains))

@@ -9,7 +9,7 @@ Source: spec/03 section 2; PROMISES B13.
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from maestro.errors import InvalidInput
 
@@ -18,10 +18,8 @@ MAX_LINE_CHARS = 2_000
 MAX_LINES = 64  # of constraints, of questions, of keywords: a frame is read in every call, so it stays small
 
 
-class GoalFrame(BaseModel):
+class GoalFrame(BaseModel, frozen=True, extra="forbid"):
     """A goal, what bounds it, what it asks, and words that matter more than others."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     goal: str
     constraints: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""The context field: what one continuation may know, ranked, fading, and composed into calls."""

@@ -30,7 +30,7 @@ TITLE = 3.0  # a word in a title says as much as three in the body
 PHRASE = 0.7  # two words of the goal side by side, on top of the words themselves
 ACRONYM = 0.8  # the acronym of a phrase is nearly the phrase
 NGRAMS = 1.5  # the n-gram cosine: tells word forms apart from strangers, never outweighs a phrase
-SOFTNESS = 1.8  # evidence at which the score reaches 1 - 1/e; puts the meeting of recall and precision near 0.35
+SOFTNESS = 1.8  # evidence at which the score reaches 1 - 1/e; sets what `RELEVANT` means: 0.78 of evidence
 
 GOAL_WEIGHT, KEYWORD_WEIGHT, QUESTION_WEIGHT, CONSTRAINT_WEIGHT = 1.0, 1.5, 0.7, 0.5
 MAX_CHARS = 20_000  # of a body that are read: beyond a long page, more text does not change what it is about

@@ -11,6 +11,7 @@ What is not here: who scores (`ranker`), where a field is kept (the stores), wha
 Source: DESIGN sections 3 and 8; spec/03 sections 4, 5, 7.
 """
 
+import math
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
@@ -71,6 +72,8 @@ class Field:
     entries: Mapping[EntryId, Entry] = field(default_factory=lambda: MappingProxyType({}))
     ranks: Mapping[int, tuple[Ranked, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """half-life -> (rank key, entry), ascending."""
+    pinned: tuple[EntryId, ...] = ()
+    """Oldest first: an order that does not change between ticks."""
     unscored: frozenset[EntryId] = frozenset()
     version: int = 0
 
@@ -78,11 +81,6 @@ class Field:
     def stale(self) -> bool:
         """True while some entry ranks by an old score, or by none."""
         return bool(self.unscored)
-
-    def with_state(self, state: EntryState) -> list[Entry]:
-        """Entries in that state, oldest first: an order that does not change between ticks."""
-        chosen = (entry for entry in self.entries.values() if entry.state is state)
-        return sorted(chosen, key=lambda entry: (entry.created_at_ms, entry.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ def top(current: Field, n: int, now_ms: TimeMs) -> list[Weighed]:
 
     Pinned entries are shown even where they are more than `n`; what has faded below the floor is not.
     """
-    pinned = [Weighed(entry, float("inf")) for entry in current.with_state(EntryState.PINNED)]
+    pinned = [Weighed(current.entries[name], math.inf) for name in current.pinned]
     wanted = max(0, n - len(pinned))
     tops = {half_life: islice(reversed(rows), wanted) for half_life, rows in current.ranks.items()}
     heaviest = merge_top(tops, wanted, now_ms)
@@ -172,9 +170,17 @@ def _placed(current: Field, touched: Mapping[EntryId, Entry], unscored: frozense
         current,
         entries=MappingProxyType(entries),
         ranks=MappingProxyType({half_life: tuple(rows) for half_life, rows in ranks.items()}),
+        pinned=_pinned(current, touched, entries),
         unscored=unscored & entries.keys(),
         version=current.version + 1,
     )
+
+
+def _pinned(current: Field, touched: Mapping[EntryId, Entry], entries: Mapping[EntryId, Entry]) -> tuple[EntryId, ...]:
+    pins = {
+        name for name in (*current.pinned, *touched) if name in entries and entries[name].state is EntryState.PINNED
+    }
+    return tuple(sorted(pins, key=lambda name: (entries[name].created_at_ms, name)))
 
 
 def _evicted(current: Field, now_ms: TimeMs) -> Field:

@@ -7,7 +7,6 @@ What is not here: decay and reinforcement, which only time and use decide (`deca
 Source: DESIGN section 8 "kernel"; spec/02 "Kernel contract"; PROMISES F64.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -15,8 +14,10 @@ from maestro.continuation.goal import GoalFrame
 from maestro.errors import RankerFailed
 
 RELEVANT = 0.35
-"""The score from which on an entry is worth a wake, unless a subscription says otherwise: where the `local` engine's
-recall and precision meet on the judged papers (tests/integration/test_relevance.py)."""
+"""The score from which on an entry is worth a wake, unless a subscription says otherwise.
+
+Chosen for the `local` engine so that recall comes before precision: a paper missed costs more than one read in vain
+(tests/integration/test_relevance.py measures both)."""
 
 
 class Rankable(Protocol):
@@ -52,6 +53,6 @@ def checked_scores(scores: Sequence[float], expected: int) -> list[float]:
             f"the ranker gave {len(scores)} scores for {expected} entries", given=len(scores), expected=expected
         )
     for place, score in enumerate(scores):
-        if not (math.isfinite(score) and 0 <= score <= 1):
+        if not 0 <= score <= 1:  # NaN is neither
             raise RankerFailed(f"score {place} of the ranker is {score}, not within 0..1", place=place, score=score)
     return [float(score) for score in scores]

@@ -35,11 +35,11 @@ class Answers(Protocol):
         ...
 
     async def answered(self, request: ModelRequest, result: ModelCallResult) -> None:
-        """It is journaled and its reservation settled with `result.charge`, in one step; repeated, it changes nothing."""
+        """It is journaled, its reservation settled with `result.charge`, in one step; repeated, it changes nothing."""
         ...
 
     async def failed(self, request: ModelRequest, error: ModelError, charge: BudgetVector) -> None:
-        """It is journaled and its reservation settled with `charge`, in one step; repeated, it changes nothing."""
+        """It is journaled, its reservation settled with `charge`, in one step; repeated, it changes nothing."""
         ...
 
 

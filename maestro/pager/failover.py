@@ -20,7 +20,7 @@ from typing import Protocol
 
 from maestro.budget.ledger import exceeded
 from maestro.budget.vector import BudgetVector
-from maestro.errors import ProvidersExhausted, RecoverableModelError
+from maestro.errors import AnswerLost, ProvidersExhausted, RecoverableModelError
 from maestro.ids import DEFAULT_TENANT, CallId, ContinuationId, new_token
 from maestro.pager.dispatch import Message, ModelCallResult, Thinking, Tool, checked_mode, checked_tier
 from maestro.pager.prices import PriceTable
@@ -48,6 +48,10 @@ class Provider(Protocol):
 
     async def healthy(self) -> bool:
         """True when it answers one token now."""
+        ...
+
+    async def close(self) -> None:
+        """Its connections are closed; repeated, it changes nothing."""
         ...
 
 
@@ -158,17 +162,26 @@ class FailoverModelRouter:
                 continue
             try:
                 return await self._ask(provider, request, run)
+            except AnswerLost:
+                self._cool(provider)
+                raise
             except RecoverableModelError as error:
                 run.failures.append(f"{provider.target}: {error.message}")
                 if self._timing.now_ms() >= run.deadline_ms:
                     break  # the call's own deadline says nothing about the target
-                self._cool(provider, error)
+                self._cool(provider, self._retry_after_ms(error))
         raise self._exhausted(request, run)
 
     async def health_check(self) -> dict[str, bool]:
         providers = {provider.target: provider for chain in self._chains.values() for provider in chain}
         answers = await asyncio.gather(*(provider.healthy() for provider in providers.values()))
         return dict(zip(providers, answers, strict=True))
+
+    async def close(self) -> None:
+        """The connections of all providers are closed."""
+        for chain in self._chains.values():
+            for provider in chain:
+                await provider.close()
 
     def supported_tiers(self) -> list[str]:
         return [str(tier) for tier in Tier if self._chains.get(tier) and tier not in self.prices.refused]
@@ -203,8 +216,8 @@ class FailoverModelRouter:
         asked_ms = error.facts.get("retry_after_ms")
         return max(0, min(asked_ms, self._policy.retry_after_cap_ms)) if isinstance(asked_ms, int) else 0
 
-    def _cool(self, provider: Provider, error: RecoverableModelError) -> None:
-        span_ms = max(self._policy.cooldown_ms, self._retry_after_ms(error))
+    def _cool(self, provider: Provider, asked_ms: int = 0) -> None:
+        span_ms = max(self._policy.cooldown_ms, asked_ms)
         self._cool_until_ms[provider.target] = self._timing.now_ms() + span_ms
 
     def _left_ms(self, provider: Provider) -> int:

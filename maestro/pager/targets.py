@@ -5,7 +5,7 @@
     MAESTRO_TIER_SONNET_API_KEY    likewise; or _API_KEY_FILE, a file that holds it
     MAESTRO_TIER_SONNET_PRICE      IN/OUT in dollars per million tokens, one for all or one per target
 
-Where no tier is set, all three are `rehearsal`, a deterministic model of ours; where some are set, the others are refused.
+Where no tier is set, all three are `rehearsal`, a deterministic model of ours; where some are, the others are refused.
 
 Invariants: a key never shows in a repr, an error or a price table; no target stands twice in a chain.
 Source: INTERFACES "Model providers"; spec/05 section 10; PROMISES B94, B95.
@@ -53,7 +53,9 @@ class Target:
 Chains = Mapping[Tier, tuple[Target, ...]]
 
 
-def tier_chains(settings: Mapping[str, str], read: Callable[[str], str] = lambda path: Path(path).read_text()) -> Chains:
+def tier_chains(
+    settings: Mapping[str, str], read: Callable[[str], str] = lambda path: Path(path).read_text()
+) -> Chains:
     """The chain of each tier that `settings` names, or of `rehearsal` where they name none.
 
     Args:
@@ -115,9 +117,7 @@ def parse_price(text: str, variable: str) -> Price:
         raise InvalidInput(f"{text!r:.60} is not a price", field=variable, hint=hint) from None
 
 
-def _with_key_from_file(
-    variable: str, settings: Mapping[str, str], read: Callable[[str], str]
-) -> Mapping[str, str]:
+def _with_key_from_file(variable: str, settings: Mapping[str, str], read: Callable[[str], str]) -> Mapping[str, str]:
     key, file = f"{variable}_API_KEY", f"{variable}_API_KEY_FILE"
     if file not in settings:
         return settings
@@ -144,7 +144,9 @@ def _aligned(variable: str, settings: Mapping[str, str], count: int) -> list[str
 def _checked_model(model: str, variable: str) -> str:
     if not _MODEL.fullmatch(model):
         raise InvalidInput(
-            f"{model!r:.80} is no target", field=variable, hint="write provider/model, such as anthropic/claude-haiku-4-5"
+            f"{model!r:.80} is no target",
+            field=variable,
+            hint="write provider/model, such as anthropic/claude-haiku-4-5",
         )
     return model
 

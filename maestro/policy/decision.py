@@ -108,7 +108,7 @@ class Decision:
     resume_in_ms: int | None = None
     """With mode `yield`: when to ask again; None waits for budget instead."""
     lacking: str | None = None
-    """The resource that cannot pay, where one cannot."""
+    """With reason `budget_out`: the resource that cannot pay."""
     version: int = POLICY_VERSION
 
     @property

@@ -13,7 +13,6 @@ Source: spec/05 sections 3 and 4.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Self
 
 from maestro.budget.ledger import Account
 from maestro.budget.vector import EXPENSIVE_MODEL_CALLS, USD
@@ -35,24 +34,24 @@ class Tier(StrEnum):
 class Step(StrEnum):
     """A tier with or without an advisor, from the dearest to the cheapest."""
 
-    tier: Tier
-    """The tier that executes."""
-    advisor: bool
-    """True when the executor may consult an opus advisor."""
+    OPUS = "opus"
+    SONNET_ADVISOR = "sonnet+advisor"
+    SONNET = "sonnet"
+    HAIKU_ADVISOR = "haiku+advisor"
+    HAIKU = "haiku"
 
-    OPUS = "opus", Tier.OPUS, False
-    SONNET_ADVISOR = "sonnet+advisor", Tier.SONNET, True
-    SONNET = "sonnet", Tier.SONNET, False
-    HAIKU_ADVISOR = "haiku+advisor", Tier.HAIKU, True
-    HAIKU = "haiku", Tier.HAIKU, False
+    @property
+    def tier(self) -> Tier:
+        """The tier that executes."""
+        return _TIERS[self]
 
-    def __new__(cls, word: str, tier: Tier, advisor: bool) -> Self:
-        """The member whose value is `word`; its facts are plain attributes, because `decide` reads them often."""
-        step = str.__new__(cls, word)
-        step._value_, step.tier, step.advisor = word, tier, advisor
-        return step
+    @property
+    def advisor(self) -> bool:
+        """True when the executor may consult an opus advisor."""
+        return self is Step.SONNET_ADVISOR or self is Step.HAIKU_ADVISOR
 
 
+_TIERS = dict(zip(Step, (Tier.OPUS, Tier.SONNET, Tier.SONNET, Tier.HAIKU, Tier.HAIKU), strict=True))
 LADDER = tuple(Step)
 
 

@@ -30,14 +30,29 @@ class _Choice:
     lacking: str | None = None
 
 
+class _Costs(dict[Step, Cost]):
+    """What each step costs, worked out when it is first asked for."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__()
+        self._question = question
+
+    def __missing__(self, step: Step) -> Cost:
+        asked = self._question
+        price = self[step] = cost(step, asked.size, asked.prices, asked.config.advisor)
+        return price
+
+
 def decide(question: Question) -> Decision:
     """The decision for `question`: bounds, then gradient, then schedule."""
     asked = question.asked or step_for(question.signals)
     felt = strain(question.budget, question.config.thresholds)
     steps = _allowed(question, asked)
-    denial = _denied(question, steps)
-    choice = _Choice(asked, denial, open=False) if denial else _payable(question, _wanted(question, asked, steps, felt))
-    return _schedule(question, choice, felt)
+    costs = _Costs(question)
+    if denial := _denied(question, steps):
+        return _schedule(question, _Choice(asked, denial, open=False), felt, costs[asked])
+    choice = _payable(question, _wanted(question, asked, steps, felt, costs), costs)
+    return _schedule(question, choice, felt, costs[choice.step])
 
 
 def step_for(signals: Signals) -> Step:
@@ -80,33 +95,29 @@ def _denied(question: Question, steps: Sequence[Step]) -> Reason | None:
     return None if steps else Reason.NOT_ALLOWED
 
 
-def _payable(question: Question, wanted: _Choice) -> _Choice:
+def _payable(question: Question, wanted: _Choice, costs: _Costs) -> _Choice:
     """The wanted step, or the next one down that every account on the path can pay."""
-    first = short = lacking(_cost(question, wanted.step), question.budget)
+    short = lacking(costs[wanted.step], question.budget)
     if short is None:
         return wanted
     step = wanted.step
     for step in _allowed(question, wanted.step)[1:]:
-        short = lacking(_cost(question, step), question.budget)
+        short = lacking(costs[step], question.budget)
         if short is None:
-            return _Choice(step, Reason.BOUNDED, lacking=first)
+            return _Choice(step, Reason.BOUNDED)
     return _Choice(step, Reason.BUDGET_OUT, open=False, lacking=short)
-
-
-def _cost(question: Question, step: Step) -> Cost:
-    return cost(step, question.size, question.prices, question.config.advisor)
 
 
 # ---- B: the gradient
 
 
-def _wanted(question: Question, asked: Step, steps: Sequence[Step], felt: Strain) -> _Choice:
+def _wanted(question: Question, asked: Step, steps: Sequence[Step], felt: Strain, costs: _Costs) -> _Choice:
     config = question.config
     if _is_pinned(question):
         return _Choice(steps[0], Reason.PINNED)
     if config.allow_override and question.signals.priority is Priority.P0:
         return _Choice(steps[0], Reason.OVERRIDE)
-    step, relief = relieve(steps, felt, lambda step: _cost(question, step).usd_micros)
+    step, relief = relieve(steps, felt, lambda step: costs[step].usd_micros)
     confined = relief is Relief.AS_ASKED and step is not asked
     return _Choice(step, Reason.CONFINED if confined else Reason(relief))
 
@@ -114,8 +125,7 @@ def _wanted(question: Question, asked: Step, steps: Sequence[Step], felt: Strain
 # ---- C: the schedule
 
 
-def _schedule(question: Question, choice: _Choice, felt: Strain) -> Decision:
-    price = _cost(question, choice.step)
+def _schedule(question: Question, choice: _Choice, felt: Strain, price: Cost) -> Decision:
     mode, mode_reason, resume_in_ms = _mode(question)
     place, place_reason = _place(question)
     value_reason = _value(question, price)

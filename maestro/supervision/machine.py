@@ -74,6 +74,8 @@ def roster(state: SupervisorState) -> tuple[RosterEntry, ...]:
 def start_all(state: SupervisorState, alive: Alive = NOBODY, leave: frozenset[str] = frozenset()) -> Decided:
     """All children are on their way up, in order; those found alive are adopted where the strategy allows it.
 
+    Beside adopted ones a child that is missing counts as restarting: its failure is no reason to end the others.
+
     Args:
         leave: ids that stay stopped.
     """
@@ -88,12 +90,12 @@ def start_all(state: SupervisorState, alive: Alive = NOBODY, leave: frozenset[st
             adopted = wanted if missing == len(wanted) else []
         case _:
             assert_never(state.strategy)
-    begun = [c for c in wanted if c not in adopted]
-    stops = _stops([replace(c, standing="running", incarnation=alive[c.id]) for c in begun if c.id in alive])
+    begun = [child for child in wanted if child not in adopted]
+    stops = _stops([replace(c, incarnation=alive[c.id]) for c in begun if c.id in alive])
     adopts = tuple(AdoptChild(c.spec, alive[c.id]) for c in adopted)
     state = state.put(
         *(replace(c, standing="running", incarnation=alive[c.id]) for c in adopted),
-        *(replace(c, standing="starting") for c in begun),
+        *(replace(c, standing="restarting" if alive else "starting") for c in begun),
     )
     return _booted(state), (*adopts, *stops, *_starts(begun))
 
@@ -240,6 +242,11 @@ def count_children(state: SupervisorState) -> Counts:
     return Counts(len(state.children), active, supervisors, len(state.children) - supervisors)
 
 
+def over() -> Conflict:
+    """The one text for every request that comes too late."""
+    return Conflict("this supervisor has ended", hint="ask its successor")
+
+
 def _restart(state: SupervisorState, child: Child, now_ms: int) -> Decided:
     state = replace(state, restarts=recent(state.restarts, now_ms, state.intensity)).put(child)
     if len(state.restarts) > state.intensity.max_restarts:
@@ -347,4 +354,4 @@ def _known_stopped(state: SupervisorState, child_id: str) -> Child:
 
 def _require_up(state: SupervisorState) -> None:
     if state.phase == "ended":
-        raise Conflict("this supervisor has ended", hint="ask its successor")
+        raise over()

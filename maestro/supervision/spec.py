@@ -37,6 +37,7 @@ START_MS = 60_000  # a new process on a loaded 2-core machine takes 0.5 to 3 s; 
 MAX_MS = 86_400_000
 
 _RESERVED = ("incarnation", "spec")  # what a supervisor itself gives to a constructor
+_SUPERVISOR_ONLY = ("strategy", "intensity", "auto_shutdown", "children")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,127}")
 _START = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -143,10 +144,10 @@ class ChildSpec(BaseModel):
     @classmethod
     def _check_args(cls, args: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
         for name in args:
-            if not name.isidentifier() or name in _RESERVED:
-                raise ValueError(
-                    f"args {name!r} cannot be a keyword of a constructor: use an identifier other than 'incarnation'"
-                )
+            if not name.isidentifier():
+                raise ValueError(f"args {name!r} cannot be a keyword of a constructor: use another identifier")
+            if name in _RESERVED:
+                raise ValueError(f"args {name!r} is given by the supervisor itself: use another name")
         return args
 
     @field_validator("shutdown", mode="before")
@@ -159,9 +160,10 @@ class ChildSpec(BaseModel):
 
     @model_validator(mode="after")
     def _check_worker(self) -> Self:
-        flags = {"strategy", "intensity", "auto_shutdown", "children"} & self.model_fields_set
+        fields = type(self).model_fields
+        flags = [name for name in _SUPERVISOR_ONLY if getattr(self, name) != fields[name].default]
         if self.type == "worker" and flags:
-            raise ValueError(f"worker {self.id!r} has {', '.join(sorted(flags))}: only a child of type supervisor may")
+            raise ValueError(f"worker {self.id!r} has {', '.join(flags)}: only a child of type supervisor may")
         if self.type == "worker" and self.id.startswith("supervisor/"):
             raise ValueError(f"worker {self.id!r} has the name of a supervisor: choose another id")
         return self

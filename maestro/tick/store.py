@@ -3,7 +3,7 @@
 Each method is one atomic step and one round trip. Each is safe to repeat after a lost reply: `create` by its id, `deliver`
 by the mail's id, `record` by its ordinal, `commit` by (epoch, rev). Times are read inside the step, on the store's clock.
 
-Two adapters keep this contract, memory and Redis, under one suite (tests/contract/test_store.py).
+Two adapters keep this contract, memory and Redis, under one suite (tests/contract/test_store_*.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -212,8 +212,10 @@ class Store(Protocol):
 
 
 class Journals(Protocol):
-    """The journal as those see it who answer effects: by call id, without an epoch, for an answer is worth keeping
-    whoever holds the continuation when it comes."""
+    """The journal as those see it who answer effects: by call id, without an epoch.
+
+    An answer is worth keeping whoever holds the continuation when it comes.
+    """
 
     async def settle(
         self, cid: ContinuationId, ordinal: int, call_id: CallId, answer: JsonValue, failed: bool, charge: BudgetVector

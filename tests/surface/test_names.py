@@ -12,6 +12,10 @@ FORBIDDEN_CLASS = re.compile(r"_*(Base([A-Z].*)?|I[A-Z].*|.*(Manager|Helper|Help
 FORBIDDEN_MODULE = re.compile(r"_*(utils?|helpers?|common|misc|base|managers?)")
 FORBIDDEN_FUNCTION = re.compile(r"process_.*|handle_data")
 
+ALLOWED = {
+    "maestro/adapters/feeds/document.py::handle_data": "html.parser calls it by this name",
+}
+
 
 @pytest.mark.parametrize(
     "name", ["BaseStore", "Base", "IStore", "LeaseManager", "StoreImpl", "_TickHelper", "RedisUtil"]
@@ -32,7 +36,7 @@ def test_no_module_class_or_function_has_a_forbidden_name() -> None:
         parts = [*place.parts[:-1], place.stem]
         found += [str(place) for part in parts if FORBIDDEN_MODULE.fullmatch(part)]
         found += [f"{place}::{name}" for name in _bad_names(path.read_text())]
-    assert found == []
+    assert set(found) == set(ALLOWED)
 
 
 def _bad_names(source: str) -> list[str]:

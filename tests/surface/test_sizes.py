@@ -1,4 +1,4 @@
-"""The hard column of STYLE: what may not grow. The allow-lists may only shrink; an entry that is not needed fails too."""
+"""The hard column of STYLE: what may not grow. The allow-list may only shrink: an entry that is not needed fails."""
 
 import ast
 from collections.abc import Iterator

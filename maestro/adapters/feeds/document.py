@@ -12,7 +12,7 @@ Source: PROMISES B72, B73; the layout of arXiv's RSS.
 
 import calendar
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from html.parser import HTMLParser
 from time import struct_time
 from xml.parsers import expat
@@ -24,6 +24,10 @@ from maestro.ids import TimeMs
 from maestro.mesh.item import MAX_ABSTRACT_CHARS, MAX_LINK_CHARS, MAX_NAME_CHARS, MAX_NAMES, MAX_TITLE_CHARS, Item
 
 MAX_DEPTH = 64
+CHUNK_BYTES = 64 * 1024
+MAX_TAG_BYTES = 256 * 1024  # texts come in pieces and may be longer
+MAX_ATTRIBUTES = 256  # feedparser takes 5 s for 20,000 of them on one element, and four times that for twice as many
+MAX_ELEMENTS_PER_ITEM = 64  # of what the document may hold in all: feedparser takes 16 us for each
 ROOTS = frozenset({"rss", "feed", "RDF"})
 ITEMS = frozenset({"item", "entry"})
 EARLIEST_MS = 631_152_000_000  # 1990-01-01: no feed is older, a date before it is a fault of the feed's clock
@@ -38,7 +42,7 @@ def parse(body: bytes, max_items: int, now_ms: TimeMs) -> tuple[Item, ...]:
     """The items of `body`, in its order.
 
     Raises:
-        FeedError: entities_refused, truncated, malformed, not_a_feed, too_deep or too_many_items.
+        FeedError: entities_refused, truncated, malformed, not_a_feed, too_complex or too_many_items.
     """
     _judge(body, max_items)
     feed = feedparser.parse(body, sanitize_html=False, resolve_relative_uris=False)
@@ -59,6 +63,7 @@ class _Judge:
         self._max_items = max_items
         self._depth = 0
         self._items = 0
+        self._elements = 0
 
     def doctype(self, name: str, *_: object) -> None:
         if name.lower() == "html":
@@ -68,13 +73,18 @@ class _Judge:
     def entity(self, *_: object) -> None:
         raise refusal("entities_refused", "the document defines entities of its own")
 
-    def start(self, name: str, _attributes: object) -> None:
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
         local = name.rpartition(" ")[2]
         if self._depth == 0 and local not in ROOTS:
             raise refusal("not_a_feed", f"the document is <{local[:40]}>, neither RSS nor Atom")
         self._depth += 1
+        self._elements += 1
         if self._depth > MAX_DEPTH:
-            raise refusal("too_deep", f"elements are nested deeper than {MAX_DEPTH}")
+            raise refusal("too_complex", f"elements are nested deeper than {MAX_DEPTH}")
+        if len(attributes) > MAX_ATTRIBUTES:
+            raise refusal("too_complex", f"an element has more than {MAX_ATTRIBUTES} attributes")
+        if self._elements > MAX_ELEMENTS_PER_ITEM * self._max_items:
+            raise refusal("too_complex", f"the document has more than {self._elements - 1} elements")
         self._items += local in ITEMS
         if self._items > self._max_items:
             raise refusal("too_many_items", f"the document has more than {self._max_items} items")
@@ -95,7 +105,11 @@ def _judge(body: bytes, max_items: int) -> None:
     parser.StartElementHandler = judge.start
     parser.EndElementHandler = judge.end
     try:
-        parser.Parse(body, True)
+        for start in range(0, len(body), CHUNK_BYTES):
+            parser.Parse(body[start : start + CHUNK_BYTES], False)
+            if start - parser.CurrentByteIndex > MAX_TAG_BYTES:
+                raise refusal("too_complex", f"a single tag or comment is longer than {MAX_TAG_BYTES} bytes")
+        parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise _malformed(body, error) from None
 
@@ -127,12 +141,12 @@ def _item(entry: feedparser.FeedParserDict, now_ms: TimeMs) -> Item:
     text = str(entry.get("summary") or next((part.get("value", "") for part in entry.get("content", ())), ""))
     arxiv = _ARXIV_HEAD.match(text)
     announce_type = entry.get("arxiv_announce_type") or (arxiv and arxiv[1])
-    published_ms, clamped = _published_ms(entry.get("published_parsed") or entry.get("updated_parsed"), now_ms)
+    published_ms, clamped = _published_ms(_date(entry), now_ms)
     return Item(
-        title=_line(_plain(str(entry.get("title", ""))), MAX_TITLE_CHARS),
+        title=_line(_plain(str(entry.get("title", ""))[: 4 * MAX_TITLE_CHARS]), MAX_TITLE_CHARS),
         link=_link(str(entry.get("link", ""))),
         # arXiv's abstracts are plain text already, in which `a<b` is mathematics and no markup
-        abstract=_line(text[arxiv.end() :] if arxiv else _plain(text), MAX_ABSTRACT_CHARS),
+        abstract=_line(text[arxiv.end() :] if arxiv else _plain(text[: 4 * MAX_ABSTRACT_CHARS]), MAX_ABSTRACT_CHARS),
         guid=_UNPRINTABLE.sub("", str(entry.get("id", ""))).strip(),
         authors=tuple(_names(_authors(entry, split=announce_type is not None))),
         categories=tuple(_names(str(tag.get("term") or "") for tag in entry.get("tags", ()))),
@@ -140,6 +154,12 @@ def _item(entry: feedparser.FeedParserDict, now_ms: TimeMs) -> Item:
         date_clamped=clamped,
         announce_type=str(announce_type) if announce_type else None,
     )
+
+
+def _date(entry: feedparser.FeedParserDict) -> struct_time | None:
+    """The date that the entry states itself; feedparser's own look-up would warn where there is none."""
+    found: struct_time | None = dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
+    return found
 
 
 def _authors(entry: feedparser.FeedParserDict, split: bool) -> Iterator[str]:

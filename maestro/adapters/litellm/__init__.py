@@ -1,6 +1,6 @@
 """Model providers through LiteLLM, and the rehearsal model behind its custom-provider seam.
 
-Importing this package is cheap; `open_dispatch` imports litellm (2 s and 176 MB) and belongs in the pager's process only.
+Importing this package is cheap; `open_dispatch` imports litellm (2 s and 176 MB): it belongs in the pager's process.
 """
 
 import os
@@ -14,9 +14,7 @@ __all__ = ["UNKNOWN_PRICE", "open_dispatch"]
 # Else litellm fetches a price map over the network while it is imported (DEPENDENCIES 4).
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-UNKNOWN_PRICE = Price(
-    input_micros_per_mtok=15_000_000, output_micros_per_mtok=75_000_000, source="conservative"
-)
+UNKNOWN_PRICE = Price(input_micros_per_mtok=15_000_000, output_micros_per_mtok=75_000_000, source="conservative")
 """What a target costs that is in no list and has no override: dearer than any model of the three tiers."""
 
 

@@ -1,13 +1,20 @@
 """litellm as this process uses it: quiet, alone, without retries of its own.
 
-What is set here: no telemetry, no callbacks, no logging of prompts, no retries (the chain is ours), and httpx as the only
-transport, because `failures` reads the causes that httpx leaves. What a provider does not know is dropped from a request.
+What is set here: no telemetry, no callbacks, no logging of prompts, httpx as the only transport, because `failures`
+reads the causes that it leaves, and no second request behind our back. litellm 1.106.2 sends one in two cases that no setting
+turns off together: after a broken connection, though the first may be billed, and with `drop_params` after a 422.
 """
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import litellm
+from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
+from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+from litellm.llms.custom_llm import CustomLLM
+from litellm.types.utils import Choices, ModelResponse, Usage
 from pydantic import JsonValue
 
 from maestro.adapters.litellm.rehearsal import rehearse
@@ -17,37 +24,50 @@ from maestro.pager.targets import REHEARSAL
 WireMessage = Mapping[str, JsonValue]
 
 
-class RehearsalLLM(litellm.CustomLLM):  # type: ignore[misc]  # litellm's class is typed Any
+class RehearsalLLM(CustomLLM):
     """The rehearsal model as one of litellm's providers."""
 
-    async def acompletion(
-        self, model: str, messages: Sequence[WireMessage], model_response: litellm.ModelResponse, **_: object
-    ) -> litellm.ModelResponse:
+    async def acompletion(  # type: ignore[override]  # litellm passes all by keyword; the rest is of no use here
+        self, model: str, messages: Sequence[WireMessage], model_response: ModelResponse, **_: object
+    ) -> ModelResponse:
         """The extractive answer, with counted usage."""
         answer = rehearse(messages)
         model_response.model = f"{REHEARSAL}/{model}"
         choice = model_response.choices[0]
-        if not isinstance(choice, litellm.Choices):
+        if not isinstance(choice, Choices):
             raise InvalidInput("the rehearsal model does not stream", field="stream", hint="call it without stream")
         choice.message.content = answer.text
         choice.finish_reason = "stop"
-        usage = litellm.Usage(
+        usage = Usage(
             prompt_tokens=answer.input_tokens,
             completion_tokens=answer.output_tokens,
             total_tokens=answer.input_tokens + answer.output_tokens,
         )
-        model_response.usage = usage
+        setattr(model_response, "usage", usage)  # noqa: B010 - litellm adds the attribute at run time, too
         return model_response
 
 
+async def _no_second_request(*_: object, **__: object) -> NoReturn:
+    """Takes the place of the retry in litellm's HTTP handler: the error that led to it goes on."""
+    error = sys.exception()
+    raise error or RuntimeError("litellm sends a second request without an error")
+
+
 def configure() -> None:
-    """litellm is set up as the module says; repeated, it changes nothing."""
+    """Litellm is set up as the module says; repeated, it changes nothing."""
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
-    litellm.drop_params = True
+    litellm.drop_params = False
     litellm.num_retries = 0
     litellm.disable_aiohttp_transport = True
+    AsyncHTTPHandler.single_connection_post_request = _no_second_request  # type: ignore[method-assign]
     litellm.callbacks = []
     litellm.custom_provider_map = [{"provider": REHEARSAL, "custom_handler": RehearsalLLM()}]
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
+
+
+async def close_connections() -> None:
+    """The connections that litellm keeps are closed and forgotten; the next call opens its own."""
+    await close_litellm_async_clients()  # type: ignore[no-untyped-call]
+    litellm.in_memory_llm_clients_cache.flush_cache()  # type: ignore[no-untyped-call]

@@ -26,5 +26,6 @@ class SystemClock:
         return TimeMs(time.time_ns() // 1_000_000)
 
     async def sleep_until(self, due_ms: TimeMs) -> None:
-        while (left_ms := due_ms - self.read()) > 0:
-            await asyncio.sleep(left_ms / 1000)
+        await asyncio.sleep(max(0, due_ms - self.read()) / 1000)
+        if self.read() < due_ms:  # the loop's clock and the wall's are two
+            await self.sleep_until(due_ms)

@@ -87,9 +87,7 @@ def birth(state: PartitionState, birth: Birth, parent: ContinuationId | None) ->
         state.names[birth.name] = birth.cid
     state.counts["created"] += 1
     state.counts[f"status:{row.status}"] += 1
-    state.fact(
-        {"type": "born", "cid": birth.cid, "parent": parent, "root": birth.root, "behaviour": birth.behaviour}
-    )
+    state.fact({"type": "born", "cid": birth.cid, "parent": parent, "root": birth.root, "behaviour": birth.behaviour})
     waking.put(state, row, birth.start)
 
 

@@ -1,20 +1,15 @@
 """The three shapes of order that a partition keeps: by time, by arrival, and what was seen already."""
 
 import heapq
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from maestro.ids import TimeMs
 
 SEEN_FOR_MS = 7 * 24 * 3_600_000  # longer than any relay or source goes on trying
 
-
-class _Comparable(Hashable, Protocol):
-    def __lt__(self, other: object, /) -> bool: ...
-
-
-Key = TypeVar("Key", bound=_Comparable)
+Key = TypeVar("Key", bound=str | tuple[str, ...])
 Item = TypeVar("Item")
 
 

@@ -6,12 +6,13 @@ from maestro.adapters.memory import waking
 from maestro.adapters.memory.state import Memory, PartitionState, Row, Shelved, Unscored
 from maestro.adapters.memory.waking import RETRY, Posted
 from maestro.continuation.mail import Kind, Mail
-from maestro.field.shelf import SHELF_LIMIT
 from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, MailId, Partition, TimeMs
 from maestro.mesh.event import Event
 from maestro.mesh.subject import candidates
 from maestro.runtime.ports import PROJECT, RELAY, Fired, Projected, Projection, Routed
 from maestro.tick.store import OutboxRow
+
+SHELF_LIMIT = 1_000  # entries of one half-life; beyond it the lowest goes, which has faded furthest
 
 
 class MemoryLeases:

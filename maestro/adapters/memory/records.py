@@ -1,6 +1,6 @@
 """The reading side of the store in memory, and the writes of people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from itertools import islice
 
 from maestro.adapters.memory import money, waking
@@ -43,7 +43,7 @@ class MemoryRecords:
         )
 
     async def ids(self, partition: Partition) -> Sequence[ContinuationId]:
-        return sorted(self._memory.at(partition).rows)
+        return list(self._memory.at(partition).rows)
 
     async def named(self, name: str) -> ContinuationId | None:
         return next((state.names[name] for state in self._memory.partitions if name in state.names), None)
@@ -78,7 +78,7 @@ class MemoryRecords:
             first = ready.first()
             counts[f"ready:{pool}"] = len(ready)
             counts[f"ready_age_ms:{pool}"] = state.now() - first[0] if first else 0
-        depths = {
+        depths: dict[str, Sized] = {
             "outbox": state.outbox,
             "projections": state.projections,
             "timers": state.timers,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from maestro.adapters.memory.state import Memory
 from maestro.field.decay import merge_top
 from maestro.field.entry import Entry
+from maestro.field.project import Weighed
 from maestro.ids import ContinuationId, TimeMs
 from maestro.mesh.source import SourceRecord
 
@@ -15,14 +16,15 @@ class MemoryShelf:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def top(self, cid: ContinuationId, n: int, now_ms: TimeMs) -> Sequence[Entry]:
+    async def top(self, cid: ContinuationId, n: int, now_ms: TimeMs) -> Sequence[Weighed]:
         shelf = self._memory.of(cid).shelves.get(cid, {})
         tops = {
             half_life_ms: sorted(((item.rank_key, name) for name, item in items.items()), reverse=True)[:n]
             for half_life_ms, items in sorted(shelf.items())
         }
         entries = {name: item.entry for items in shelf.values() for name, item in items.items()}
-        return [Entry.model_validate_json(entries[name]) for _, name in merge_top(tops, n, now_ms)]
+        heaviest = merge_top(tops, n, now_ms)
+        return [Weighed(Entry.model_validate_json(entries[name]), weight) for weight, name in heaviest]
 
 
 class MemorySources:

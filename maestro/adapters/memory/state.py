@@ -21,6 +21,8 @@ from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, Partition, Rev
 from maestro.tick.store import Batch, JournalEntry, OutboxRow
 
 EVENTS_KEPT = 100_000
+NEVER_ADOPTED = Epoch(0)
+BIRTH = Rev(0)
 
 TimerKey = tuple[ContinuationId, str]
 Interest = tuple[ContinuationId, str]
@@ -31,8 +33,8 @@ Interest = tuple[ContinuationId, str]
 class Tenure:
     """Who has it in hand, and how often the tick in hand was begun."""
 
-    epoch: Epoch = Epoch(0)
-    commit_epoch: Epoch = Epoch(0)
+    epoch: Epoch = NEVER_ADOPTED
+    commit_epoch: Epoch = NEVER_ADOPTED
     """The epoch of the last commit: it tells a repeated commit from a stale one."""
     holder: HolderId | None = None
     tries: int = 0
@@ -75,7 +77,7 @@ class Row:
     checkpoint: bytes
     ledger: Ledger
     status: Status = Status.PENDING
-    rev: Rev = Rev(0)
+    rev: Rev = BIRTH
     log: list[tuple[TimeMs, bytes]] = field(default_factory=list)
     controls: list[Mail] = field(default_factory=list)
     mail: list[Mail] = field(default_factory=list)

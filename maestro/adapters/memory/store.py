@@ -11,7 +11,7 @@ from maestro.adapters.memory.state import Memory
 from maestro.adapters.memory.waking import RETRY, Posted
 from maestro.budget import ledger as money
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.mail import MAILBOX_LIMIT, Mail
+from maestro.continuation.mail import MAILBOX_LIMIT, Control, Mail
 from maestro.errors import Conflict, ContinuationAlreadyTerminalError, MailboxFull
 from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, TimeMs
 from maestro.runtime.ports import TIMERS
@@ -37,7 +37,9 @@ class MemoryStore:
         state, row = self._memory.find(to)
         match waking.post(state, row, mail):
             case Posted.TERMINAL:
-                raise ContinuationAlreadyTerminalError(f"{to} is done and takes no mail", hint=f"see `maestro show {to}`")
+                raise ContinuationAlreadyTerminalError(
+                    f"{to} is done and takes no mail", hint=f"see `maestro show {to}`"
+                )
             case Posted.FULL:
                 raise MailboxFull(f"the mailbox of {to} holds {MAILBOX_LIMIT} unread mails", hint="let it read first")
             case posted:
@@ -91,7 +93,7 @@ class MemoryStore:
                 state.leases.pop(holder, None)
                 continue
             state.leases[holder] = TimeMs(state.now() + lease_ms)
-            urgent += [cid for cid, row in state.held[holder].items() if row.controls]
+            urgent += [cid for cid, row in state.held[holder].items() if any(map(_is_order, row.controls))]
         return urgent
 
 
@@ -120,3 +122,8 @@ class MemoryJournals:
     async def answer_of(self, cid: ContinuationId, call_id: CallId) -> JournalEntry | None:
         _, row = self._memory.find(cid)
         return next((entry for entry in row.scratch.journal.values() if entry.call_id == call_id), None)
+
+
+def _is_order(control: Mail) -> bool:
+    """Money interrupts nobody."""
+    return control.subject != Control.GRANTED

@@ -1,6 +1,6 @@
 """Who is ready: mail comes in, readiness follows.
 
-Invariants: what is held, terminal or frozen is never ready; a mail that ends a child is counted off the join once, when it comes.
+Invariants: what is held, terminal or frozen is never ready; a child's end is counted off the join once, when it comes.
 """
 
 from enum import StrEnum
@@ -59,8 +59,12 @@ def rouses(row: Row, mail: Mail) -> bool:
 
 
 def look(state: PartitionState, row: Row) -> None:
-    """Let go of by its holder, it is ready again if something that came meanwhile wakes it."""
-    if any(rouses(row, mail) for mail in (*row.controls, *row.mail)):
+    """Let go of by its holder, it is ready again if something that came meanwhile wakes it.
+
+    A start mail that the tick left unread came before: it has woken already, once.
+    """
+    unread = (mail for mail in (*row.controls, *row.mail) if mail.kind is not Kind.START)
+    if any(rouses(row, mail) for mail in unread):
         make_ready(state, row)
 
 

@@ -169,5 +169,5 @@ class RedisSources:
         rows = codec.pairs(flat(await self._keys.wire.execute("HGETALL", self._key)))
         return [SourceRecord.model_validate(orjson.loads(rows[name])) for name in sorted(rows)]
 
-    async def remove(self, name: str) -> None:
-        await self._keys.wire.execute("HDEL", self._key, name)
+    async def remove(self, name: str) -> bool:
+        return bool(await self._keys.wire.execute("HDEL", self._key, name))

@@ -7,6 +7,11 @@ NOW = TimeMs(1_721_001_600_000)
 DAY_MS = 86_400_000
 
 
+def after(wait_ms: int) -> TimeMs:
+    """The time `wait_ms` from now."""
+    return TimeMs(NOW + wait_ms)
+
+
 def an_entry(
     name: str,
     *,

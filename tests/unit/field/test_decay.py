@@ -7,7 +7,8 @@ from maestro.errors import InvalidInput
 from maestro.field import decay, entry, text
 from maestro.field.decay import HALF_LIFE_MS, floor_key, half_lives, merge_top, rank_key, weight
 from maestro.field.entry import SourceKind
-from tests.unit.field.entries import DAY_MS, NOW
+from maestro.ids import EntryId
+from tests.unit.field.entries import DAY_MS, NOW, after
 
 
 @pytest.mark.parametrize("module", [decay, entry, text])
@@ -20,7 +21,7 @@ def test_the_examples_in_the_docstrings_hold(module: object) -> None:
 def test_after_one_half_life_the_same_score_weighs_half() -> None:
     key = rank_key(0.8, 0, NOW, DAY_MS)
     assert weight(key, DAY_MS, NOW) == pytest.approx(0.8)
-    assert weight(key, DAY_MS, NOW + DAY_MS) == pytest.approx(0.4)
+    assert weight(key, DAY_MS, after(DAY_MS)) == pytest.approx(0.4)
 
 
 def test_one_reinforcement_counts_as_the_module_says() -> None:
@@ -42,17 +43,17 @@ def test_without_a_floor_nothing_is_below_it() -> None:
 
 
 def test_a_date_far_in_the_future_is_heavy_and_no_overflow() -> None:
-    assert weight(rank_key(1.0, 0, NOW * 10, DAY_MS), DAY_MS, NOW) < math.inf
+    assert weight(rank_key(1.0, 0, after(9 * NOW), DAY_MS), DAY_MS, NOW) < math.inf
 
 
 def test_tops_of_different_half_lives_are_merged_by_what_they_weigh_now() -> None:
     slow, fast = 10 * DAY_MS, DAY_MS
     tops = {
-        slow: [(rank_key(0.5, 0, NOW, slow), "#slow")],
-        fast: [(rank_key(0.9, 0, NOW, fast), "#fast")],
+        slow: [(rank_key(0.5, 0, NOW, slow), EntryId("#slow"))],
+        fast: [(rank_key(0.9, 0, NOW, fast), EntryId("#fast"))],
     }
     assert [name for _, name in merge_top(tops, 2, NOW)] == ["#fast", "#slow"]
-    assert [name for _, name in merge_top(tops, 2, NOW + 2 * DAY_MS)] == ["#slow", "#fast"]
+    assert [name for _, name in merge_top(tops, 2, after(2 * DAY_MS))] == ["#slow", "#fast"]
     assert merge_top(tops, 1, NOW)[0][0] == pytest.approx(0.9)
 
 

@@ -4,7 +4,10 @@ from maestro.errors import InvalidInput
 from maestro.field.decay import HALF_LIFE_MS
 from maestro.field.entry import EntryState, SourceKind
 from maestro.field.project import Delta, Fading, Field, project, top, weigh
-from tests.unit.field.entries import DAY_MS, NOW, an_entry
+from maestro.ids import EntryId, TimeMs
+from tests.unit.field.entries import DAY_MS, NOW, after, an_entry
+
+STRANGER = EntryId("#stranger00")
 
 
 def a_field(*entries, at_ms=NOW, fading=None):
@@ -28,27 +31,27 @@ def test_a_longer_half_life_overtakes_as_time_goes_by_and_no_rank_is_recomputed(
         an_entry("event", score=0.9, kind=SourceKind.EVENT), an_entry("finding", score=0.5, kind=SourceKind.FINDING)
     )
     assert titles(field) == ["event", "finding"]
-    assert titles(field, now_ms=NOW + 7 * DAY_MS) == ["finding", "event"]
+    assert titles(field, now_ms=after(7 * DAY_MS)) == ["finding", "event"]
 
 
 def test_an_entry_that_nothing_reinforces_leaves_after_its_half_lives() -> None:
     fading = Fading(evict_floor=0.1)
     field = a_field(an_entry("fades", score=0.8), an_entry("stays", score=0.8), fading=fading)
     stays = next(e.id for e in field.entries.values() if e.title == "stays")
-    later = NOW + 4 * HALF_LIFE_MS[SourceKind.FEED]  # 0.8 / 16 = 0.05
-    kept = project(field, Delta(later - 1, reinforced=(stays,)), {})
+    later = after(4 * HALF_LIFE_MS[SourceKind.FEED])  # 0.8 / 16 = 0.05
+    kept = project(field, Delta(TimeMs(later - 1), reinforced=(stays,)), {})
     assert titles(kept, now_ms=later) == ["stays"]
     assert [e.title for e in kept.entries.values()] == ["stays"]
 
 
 def test_what_faded_is_not_shown_even_before_anybody_evicts_it() -> None:
     field = a_field(an_entry("old", score=0.5))
-    assert titles(field, now_ms=NOW + 10 * HALF_LIFE_MS[SourceKind.FEED]) == []
+    assert titles(field, now_ms=after(10 * HALF_LIFE_MS[SourceKind.FEED])) == []
 
 
 def test_new_evidence_brings_an_evicted_entry_back() -> None:
     field = a_field(an_entry("paper"))
-    later = NOW + 10 * HALF_LIFE_MS[SourceKind.FEED]
+    later = after(10 * HALF_LIFE_MS[SourceKind.FEED])
     gone = project(field, Delta(later), {})
     assert gone.entries == {}
     again = an_entry("paper", at_ms=later)
@@ -59,9 +62,9 @@ def test_found_again_is_reinforced_and_reads_as_today() -> None:
     first = an_entry("paper", body="v1")
     field = a_field(first)
     second = an_entry("paper", at_ms=NOW + DAY_MS, body="v2", score=0)
-    after = project(field, Delta(NOW + DAY_MS, (second,)), {first.id: 0.5}).entries[first.id]
-    assert (after.body, after.reinforcements, after.last_reinforced_at_ms) == ("v2", 1, NOW + DAY_MS)
-    assert after.created_at_ms == NOW
+    paper = project(field, Delta(after(DAY_MS), (second,)), {first.id: 0.5}).entries[first.id]
+    assert (paper.body, paper.reinforcements, paper.last_reinforced_at_ms) == ("v2", 1, NOW + DAY_MS)
+    assert paper.created_at_ms == NOW
 
 
 def test_the_same_entry_twice_in_one_delta_is_one_entry() -> None:
@@ -73,9 +76,9 @@ def test_the_same_entry_twice_in_one_delta_is_one_entry() -> None:
 
 def test_a_reinforcement_from_the_past_does_not_make_an_entry_older() -> None:
     entry = an_entry("paper")
-    after = project(a_field(entry), Delta(NOW - DAY_MS, reinforced=(entry.id,)), {}).entries[entry.id]
-    assert after.last_reinforced_at_ms == NOW
-    assert after.reinforcements == 1
+    paper = project(a_field(entry), Delta(after(-DAY_MS), reinforced=(entry.id,)), {}).entries[entry.id]
+    assert paper.last_reinforced_at_ms == NOW
+    assert paper.reinforcements == 1
 
 
 def test_pinned_entries_come_first_in_a_fixed_order_do_not_fade_and_are_never_cut() -> None:
@@ -84,7 +87,7 @@ def test_pinned_entries_come_first_in_a_fixed_order_do_not_fade_and_are_never_cu
     pinned = project(field, Delta(NOW, states={e.id: EntryState.PINNED for e in pins}), {})
     assert titles(pinned) == ["early pin", "late pin", "other"]
     assert titles(pinned, n=1) == ["early pin", "late pin"]
-    much_later = NOW + 100 * HALF_LIFE_MS[SourceKind.FEED]
+    much_later = after(100 * HALF_LIFE_MS[SourceKind.FEED])
     assert titles(project(pinned, Delta(much_later), {}), now_ms=much_later) == ["early pin", "late pin"]
 
 
@@ -130,18 +133,18 @@ def test_project_leaves_the_field_it_was_given_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("delta", "scores", "verb"),
     [
-        (Delta(NOW, reinforced=("#stranger00",)), {}, "reinforce"),
-        (Delta(NOW, states={"#stranger00": EntryState.HIDDEN}), {}, "set the state of"),
-        (Delta(NOW), {"#stranger00": 0.5}, "score"),
+        (Delta(NOW, reinforced=(STRANGER,)), {}, "reinforce"),
+        (Delta(NOW, states={STRANGER: EntryState.HIDDEN}), {}, "set the state of"),
+        (Delta(NOW), {STRANGER: 0.5}, "score"),
     ],
 )
 def test_an_unknown_entry_is_refused_and_nothing_changes(delta, scores, verb) -> None:
-    with pytest.raises(InvalidInput, match=f"cannot {verb} #stranger00"):
+    with pytest.raises(InvalidInput, match=f"cannot {verb} {STRANGER}"):
         project(a_field(an_entry("a")), delta, scores)
 
 
 def test_weigh_agrees_with_the_top() -> None:
     entry = an_entry("a", score=0.7)
     field = a_field(entry)
-    later = NOW + 3 * DAY_MS
+    later = after(3 * DAY_MS)
     assert weigh(field, field.entries[entry.id], later) == pytest.approx(top(field, 1, later)[0].weight)

@@ -12,7 +12,7 @@ local function adopt_next()
 end
 
 if x[2] == ARGV[3] and x[3] == epoch then return {'duplicate', adopt_next()} end
-if x[1] ~= epoch or not x[2] or tonumber(x[2]) + 1 ~= rev then
+if x[1] ~= epoch or x[6] == '' or tonumber(x[2]) + 1 ~= rev then
   count('fenced')
   return {'fenced', tonumber(x[1] or '-1')}
 end
@@ -22,7 +22,8 @@ for _, b in ipairs(plan.births) do
   for resource, amount in pairs(b.grant) do lending[resource] = (lending[resource] or 0) + amount end
 end
 for _, g in ipairs(plan.grants) do
-  for resource, amount in pairs(g[2]) do lending[resource] = (lending[resource] or 0) + amount end
+  g.living = not TERMINAL[call('HGET', X(g[1]), 'st') or 'failed']
+  for resource, amount in pairs(g.living and g[2] or {}) do lending[resource] = (lending[resource] or 0) + amount end
 end
 local short = short_of(cid, lending)
 if short then return {'budget', short[1], short[2], short[3]} end
@@ -67,8 +68,10 @@ for i, b in ipairs(plan.births) do
   birth(b, ARGV[8 + 2 * i], ARGV[9 + 2 * i], at)
 end
 for _, g in ipairs(plan.grants) do
-  add(cid, 'l', g[2], 1)
-  grant(g[1], g[2])
+  if g.living then
+    add(cid, 'l', g[2], 1)
+    grant(g[1], g[2])
+  end
 end
 for _, f in ipairs(plan.family) do deliver(f[1], f[2], f[3], f[4], f[5], at) end
 for _, o in ipairs(plan.outbox) do call('XADD', P .. 'outbox', '*', 'i', o[1], 'k', o[2], 't', o[3], 'p', o[4]) end

@@ -6,13 +6,13 @@ for i = 1, #due, 2 do
   local due_ms = tonumber(due[i + 1])
   call('ZREM', P .. 'timers', due[i])
   if timer == '!retry' then
-    local x = call('HMGET', X(cid), 'st', 'h', 'fr', 'pl')
-    if x[1] and not TERMINAL[x[1]] and x[2] == '' and x[3] == '0' then ready(cid, x[4], at) end
+    make_ready(cid, at)
   else
     local key, id = 'timer:' .. timer, 'timer:' .. timer .. ':' .. text(due_ms)
     local mail = '{"id":"' .. id .. '","kind":"timer","sender":"timer","subject":"' .. timer .. '","correlation":"' .. timer
       .. '","body":{"due_ms":' .. text(due_ms) .. '},"sent_ms":' .. text(at) .. '}'
-    deliver(cid, 'mail', key, id, key .. ' ' .. mail, at)
+    -- put, not deliver: a timer set again for the same moment is a new timer
+    if not TERMINAL[call('HGET', X(cid), 'st') or 'failed'] then put(cid, 'mail', key, key .. ' ' .. mail, at) end
     count('timers_fired')
   end
   late[#late + 1] = math.floor(at - due_ms)

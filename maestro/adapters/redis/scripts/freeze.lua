@@ -9,6 +9,6 @@ if ARGV[2] == '1' then
   end
 elseif x[1] ~= '0' then
   call('HSET', X(cid), 'fr', '0')
-  if x[1] == '2' then ready(cid, x[2], now_ms()) else look(cid, now_ms()) end
+  if x[1] == '2' then make_ready(cid, now_ms()) end
 end
 return 1

@@ -3,7 +3,7 @@
 --   c:<cid> checkpoint   x:<cid> control state   l:<cid> log       m:/k:<cid> mail and control mail
 --   j:<cid> journal      b:<cid> ledger          e:<cid> entries   f:<cid>:<half-life> ranked set
 -- x fields: ep epoch, rev, ce epoch of the last commit, h holder, wk wake keys, pl pool, st status, tr tries,
---   jn children still to join, hd hold, fr frozen (2: was ready), pa parent
+--   jn children still to join, hd hold, fr frozen (2: ready when thawed), pa parent, cs control mails seen at adoption
 local P = KEYS[1] .. ':'
 local MAILBOX_LIMIT = 10000
 local SIGNAL_LIMIT = 64
@@ -39,25 +39,42 @@ end
 local function fact(body) call('XADD', P .. 'feed', 'MAXLEN', '~', '100000', '*', 'f', body) end
 local function count(name, by) call('HINCRBY', P .. 'counts', name, by or 1) end
 
--- A mail has come to one that nobody holds: is it ready now?
-local function rouse(cid, key, at)
-  local x = call('HMGET', X(cid), 'st', 'h', 'fr', 'hd', 'wk', 'jn', 'pl')
-  if TERMINAL[x[1]] or x[2] ~= '' or x[3] ~= '0' then return false end
-  if x[4] ~= '' and kind_of(key) ~= 'control' then return false end
-  if not wakes(x[5], key) then return false end
-  if kind_of(key) == 'child' and tonumber(x[6]) > 0 then
-    if call('HINCRBY', X(cid), 'jn', -1) > 0 then return false end
-  end
-  ready(cid, x[7], at)
-  return true
+-- It stands in the ready set of its pool; a frozen one will when it is thawed, a held one is looked at when let go of.
+local function make_ready(cid, at)
+  local x = call('HMGET', X(cid), 'st', 'h', 'fr', 'pl')
+  if not x[1] or TERMINAL[x[1]] or x[2] ~= '' then return end
+  if x[3] == '0' then ready(cid, x[4], at) else call('HSET', X(cid), 'fr', '2') end
 end
 
--- Let go of by its holder: does anything that came meanwhile wake it?
-local function look(cid, at)
-  if call('LLEN', P .. 'k:' .. cid) > 0 and rouse(cid, 'control', at) then return end
-  for _, line in ipairs(call('LRANGE', P .. 'm:' .. cid, 0, -1)) do
-    if rouse(cid, string.match(line, '^%S+'), at) then return end
+-- x = {hold, wake keys, children still to join}: does a mail with this key, counted already, end the wait?
+local function ends_wait(x, key)
+  if x[1] ~= '' and kind_of(key) ~= 'control' then return false end
+  return wakes(x[2], key) and not (kind_of(key) == 'child' and tonumber(x[3]) > 0)
+end
+
+-- One child less to wait for; counted once, when its mail comes.
+local function count_join(cid, x, key)
+  if kind_of(key) == 'child' and tonumber(x[3]) > 0 and wakes(x[2], key) then
+    x[3] = call('HINCRBY', X(cid), 'jn', -1)
   end
+end
+
+-- Let go of by its holder: does anything that came meanwhile wake it? A start mail left unread has woken already, once.
+local function look(cid, at)
+  if call('LLEN', P .. 'k:' .. cid) > 0 then return make_ready(cid, at) end
+  local x, lines = call('HMGET', X(cid), 'hd', 'wk', 'jn'), call('LRANGE', P .. 'm:' .. cid, 0, -1)
+  for _, line in ipairs(lines) do count_join(cid, x, string.match(line, '^%S+')) end
+  for _, line in ipairs(lines) do
+    local key = string.match(line, '^%S+')
+    if key ~= 'start' and ends_wait(x, key) then return make_ready(cid, at) end
+  end
+end
+
+local function put(cid, lane, key, line, at)
+  call('RPUSH', P .. (lane == 'control' and 'k:' or 'm:') .. cid, line)
+  local x = call('HMGET', X(cid), 'hd', 'wk', 'jn')
+  count_join(cid, x, key)
+  if ends_wait(x, key) then make_ready(cid, at) end
 end
 
 -- ok | duplicate | unknown | terminal | full
@@ -66,11 +83,9 @@ local function deliver(cid, lane, key, id, line, at)
   if not st then return 'unknown' end
   if id ~= '' and call('ZSCORE', P .. 'seen', cid .. ' ' .. id) then return 'duplicate' end
   if TERMINAL[st] then return 'terminal' end
-  local list = P .. (lane == 'control' and 'k:' or 'm:') .. cid
-  if lane ~= 'control' and BOUNDED[kind_of(key)] and call('LLEN', list) >= MAILBOX_LIMIT then return 'full' end
+  if BOUNDED[kind_of(key)] and call('LLEN', P .. 'm:' .. cid) >= MAILBOX_LIMIT then return 'full' end
   if id ~= '' then call('ZADD', P .. 'seen', at, cid .. ' ' .. id) end
-  call('RPUSH', list, line)
-  rouse(cid, key, at)
+  put(cid, lane, key, line, at)
   return 'ok'
 end
 
@@ -161,7 +176,8 @@ local function adopt(pool, holder, lease_ms, at)
     if x[1] and not TERMINAL[x[1]] and x[2] == '' and x[3] == '0' then
       local epoch = call('HINCRBY', X(cid), 'ep', 1)
       local tries = call('HINCRBY', X(cid), 'tr', 1)
-      call('HSET', X(cid), 'h', holder)
+      call('HSET', X(cid), 'h', holder, 'cs', call('LLEN', P .. 'k:' .. cid))
+      call('ZREM', P .. 'timers', cid .. ' !retry')
       call('SADD', P .. 'held:' .. holder, cid)
       call('ZADD', P .. 'leases', at + lease_ms, holder)
       count('adopted')
@@ -175,10 +191,10 @@ local function adopt(pool, holder, lease_ms, at)
   return false
 end
 
--- nil when `epoch` is current, else the refusal
+-- nil when `epoch` is current and holds it, else the refusal
 local function fenced(cid, epoch)
-  local current = call('HGET', X(cid), 'ep')
-  if current == epoch then return nil end
+  local x = call('HMGET', X(cid), 'ep', 'h')
+  if x[1] == epoch and x[2] ~= '' then return nil end
   count('fenced')
-  return {'fenced', tonumber(current or '-1')}
+  return {'fenced', tonumber(x[1] or '-1')}
 end

@@ -1,4 +1,4 @@
--- ARGV: holder, lease_ms. -> those of the holder that control mail waits for
+-- ARGV: holder, lease_ms. -> those of the holder that an order waits for
 if call('EXISTS', P .. 'held:' .. ARGV[1]) == 0 then
   call('ZREM', P .. 'leases', ARGV[1])
   return {}
@@ -6,6 +6,11 @@ end
 call('ZADD', P .. 'leases', now_ms() + tonumber(ARGV[2]), ARGV[1])
 local urgent = {}
 for _, cid in ipairs(call('SMEMBERS', P .. 'held:' .. ARGV[1])) do
-  if call('LLEN', P .. 'k:' .. cid) > 0 then urgent[#urgent + 1] = cid end
+  for _, line in ipairs(call('LRANGE', P .. 'k:' .. cid, 0, -1)) do
+    if not string.find(line, '"subject":"granted"', 1, true) then -- money interrupts nobody
+      urgent[#urgent + 1] = cid
+      break
+    end
+  end
 end
 return urgent

@@ -1,0 +1,165 @@
+"""The local Ray cluster of `maestro up`: started once, found again, and ended without touching any other Ray.
+
+Invariants:
+- an explicit address and a temp folder of its own; nobody else's cluster is ever joined;
+- every port on loopback, token authentication on, the token in a private file;
+- the cluster outlives the command that started it and holds no truth: half dead, it is ended whole and started anew;
+- only processes that carry our signs are ended (`actors.processes`).
+
+With a `ray_address` in the settings there is nothing to start or stop here: that cluster belongs to `ray up`.
+"""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+
+from actors.joining import carry_token, join, shell_environment
+from actors.local_ray import Head, Place, start
+from actors.names import NAMESPACE
+from actors.processes import end, find, kill_all, named
+from maestro.errors import ClusterError, NotFound
+from maestro.home import locked
+from maestro.settings import Settings
+
+COMMAND_S = 180.0  # how long another maestro command may hold the cluster
+RAYLET_GRACE_S = 10.0  # its workers end with it
+REST_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterInfo:
+    """A cluster to join."""
+
+    address: str
+    dashboard_url: str | None = None
+    """None for a cluster that others run."""
+    temp_dir: Path | None = None
+    pids: Mapping[str, int] = field(default_factory=dict)
+    """Of gcs_server, raylet and dashboard."""
+    started: bool = False
+    """True when this call started it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The processes that are gone now, by name and pid."""
+
+    orderly: tuple[str, ...]
+    forced: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.orderly or self.forced)
+
+
+class RayCluster:
+    """What the client finds behind the entry point `maestro.cluster`: Ray's actor handles, by name."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings.load()
+
+    def actor(self, name: str) -> ActorHandle[Any]:
+        """The actor of that name; joins the cluster at first use.
+
+        Raises:
+            NotFound: no living actor has that name.
+            ClusterError: no cluster answers.
+        """
+        connect(self._settings)
+        try:
+            return ray.get_actor(name, namespace=NAMESPACE)
+        except ValueError:
+            raise NotFound(f"no actor is named {name!r}", field="name", hint="see `maestro status`") from None
+
+
+def ensure(settings: Settings) -> ClusterInfo:
+    """There is a cluster to join: that of `ray_address`, the local one that runs, or a local one started now.
+
+    Raises:
+        ClusterError: it did not start.
+    """
+    if settings.ray_address is not None:
+        return ClusterInfo(settings.ray_address)
+    place = Place.of(settings)
+    carry_token(place.token_file)
+    with locked(place.lock, COMMAND_S):
+        head = place.recorded()
+        if head is not None and head.is_whole():
+            return _info(head, place)
+        kill_all(place.signs())
+        place.forget()
+        place.sweep()
+        return _info(start(place, settings), place, started=True)
+
+
+def running(settings: Settings) -> ClusterInfo | None:
+    """The local cluster if it is whole; starts nothing."""
+    place = Place.of(settings)
+    carry_token(place.token_file)
+    head = place.recorded()
+    return _info(head, place) if head is not None and head.is_whole() else None
+
+
+def connect(settings: Settings) -> ClusterInfo:
+    """This process is a driver of the cluster, in our namespace.
+
+    Raises:
+        ClusterError: there is none, or it refuses.
+    """
+    if settings.ray_address is not None:
+        join(settings.ray_address, local=False)
+        return ClusterInfo(settings.ray_address)
+    found = running(settings)
+    if found is None:
+        raise _none_runs()
+    join(found.address, local=True)
+    return found
+
+
+def stop(settings: Settings) -> Ended:
+    """Nothing of the local cluster lives; its processes were asked first, the raylet before the rest."""
+    place = Place.of(settings)
+    ray.shutdown()
+    with locked(place.lock, COMMAND_S):
+        living = find(place.signs())
+        names = [named(process) for process in living]
+        raylets = [process for process, name in zip(living, names, strict=True) if name.startswith("raylet ")]
+        end(raylets, signal.SIGTERM, RAYLET_GRACE_S)
+        end(find(place.signs()), signal.SIGTERM, REST_GRACE_S)
+        forced = kill_all(place.signs())
+        place.forget()
+    return Ended(tuple(name for name in names if name not in forced), tuple(forced))
+
+
+def kill(settings: Settings) -> Ended:
+    """Nothing of the local cluster lives, and nothing of it was asked: as after a crash."""
+    place = Place.of(settings)
+    ray.shutdown()
+    with locked(place.lock, COMMAND_S):
+        forced = kill_all(place.signs())
+        place.forget()
+    return Ended((), tuple(forced))
+
+
+def environment(settings: Settings) -> Mapping[str, str]:
+    """What a shell needs to use Ray's own commands on the local cluster.
+
+    Raises:
+        ClusterError: none runs.
+    """
+    found = running(settings)
+    if found is None:
+        raise _none_runs()
+    return shell_environment(found.address, Place.of(settings).token_file)
+
+
+def _info(head: Head, place: Place, started: bool = False) -> ClusterInfo:
+    return ClusterInfo(head.address, f"http://{head.dashboard}", place.temp_dir, head.pids, started)
+
+
+def _none_runs() -> ClusterError:
+    return ClusterError("no local Ray cluster runs here", hint="run `maestro up`")

@@ -1,0 +1,46 @@
+"""`python -m actors.head`: starts the head node of a local Ray cluster, prints where it is as one JSON line, and ends.
+
+What it started lives on, in the session of this process. It does what `ray start --head` does, with the same class, for
+three reasons: `ray start` always opens a Ray client server on port 10001, which a second cluster on the machine would
+share; it imports Serve and the dashboard's command line, 3 s more of a CPU; and it tells pids and ports only as prose.
+`ray._private.node.Node` is also what `ray.cluster_utils` stands on; pyproject holds Ray below 2.61, and
+tests/e2e/test_local_cluster.py fails if it changes.
+"""
+
+import json
+import sys
+
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+
+
+def main() -> None:
+    """Reads the wishes of `actors.cluster` as JSON from standard input."""
+    wished = json.load(sys.stdin)
+    head = Node(
+        RayParams(
+            node_ip_address="127.0.0.1",
+            node_name="127.0.0.1",
+            gcs_server_port=0,
+            num_cpus=wished["num_cpus"],
+            object_store_memory=wished["object_store_bytes"],
+            temp_dir=wished["temp_dir"],
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            dashboard_port=wished["dashboard_port"],
+            dashboard_agent_listen_port=0,
+            min_worker_port=0,
+            max_worker_port=0,
+            include_log_monitor=False,  # type: ignore[arg-type]  # a bool, whatever Ray annotates; our logs are our own
+            no_monitor=True,  # one machine does not scale itself
+        ),
+        head=True,
+        shutdown_at_exit=False,
+        spawn_reaper=False,
+    )
+    pids = {kind: group[0].process.pid for kind, group in head.all_processes.items()}
+    print(json.dumps({"address": head.address, "dashboard": head.address_info["webui_url"], "pids": pids}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The pager as a supervised actor: the one process that imports litellm, and the one that holds the provider keys.
+
+Everything crosses as JSON, failures included (`maestro.pager.reply`), so that neither side unpickles the other's classes.
+Not here: what a call costs, who is asked, that it is answered once (maestro.pager), and the reservation (the tick).
+"""
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from actors.lifecycle import Lifecycle
+from maestro.adapters.litellm import open_dispatch
+from maestro.errors import MaestroError, StoreUnavailable
+from maestro.pager.desk import Answers, PagerDesk
+from maestro.pager.failover import FailoverModelRouter
+from maestro.pager.reply import Failure, Reply
+from maestro.pager.request import ModelRequest
+from maestro.pager.targets import tier_chains
+from maestro.settings import Settings
+
+OPENER = "maestro.bootstrap:open_answers"
+PAGER = "actors.pager:PagerActor"
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What answers, once litellm is loaded and the store is reached."""
+
+    dispatch: FailoverModelRouter
+    desk: PagerDesk
+
+
+class PagerActor:
+    """Answers model calls, each call id once.
+
+    Args:
+        settings: `Settings.to_json()`; its tiers name the targets.
+        opener: `module:async_function`, settings -> Answers.
+    """
+
+    def __init__(self, *, incarnation: str, settings: str, opener: str = OPENER) -> None:
+        self._life = Lifecycle(incarnation)
+        self._opening = asyncio.create_task(self._open(settings, opener))
+        self._life.run(self._opened(), vital=False)
+
+    async def ready(self) -> dict[str, JsonValue]:
+        await asyncio.shield(self._opening)
+        return self._life.identity()
+
+    async def watch(self) -> None:
+        await self._life.ended()
+
+    async def stop(self, reason: str) -> None:
+        """What is being paid for is finished and journaled first; new calls are refused meanwhile."""
+        self._life.stopping.set()
+        if self._opening.done() and not self._opening.cancelled() and self._opening.exception() is None:
+            opened = self._opening.result()
+            await opened.desk.drain()
+            await opened.dispatch.close()
+        self._opening.cancel()
+        await self._life.stop(reason)
+
+    async def call(self, request_json: str) -> str:
+        """The durable answer to a ModelRequest, or its failure, as the JSON of a `Reply`."""
+        try:
+            if self._life.stopping.is_set():
+                raise StoreUnavailable("the pager is stopping", hint="ask the next one with the same request")
+            opened = await asyncio.shield(self._opening)
+            reply = Reply(result=await opened.desk.call(ModelRequest.model_validate_json(request_json)))
+        except MaestroError as error:
+            reply = Reply(failure=Failure.of(error))
+        return reply.model_dump_json()
+
+    async def quote(self) -> str:
+        """The price table as JSON, so that others price calls without litellm."""
+        return (await asyncio.shield(self._opening)).dispatch.prices.model_dump_json()
+
+    async def health(self) -> dict[str, bool]:
+        """Target -> whether it answers now; costs a token each."""
+        return await (await asyncio.shield(self._opening)).dispatch.health_check()
+
+    async def _opened(self) -> None:
+        """Fails, and the life with it, when opening fails."""
+        await asyncio.shield(self._opening)
+
+    async def _open(self, settings: str, opener: str) -> _Open:
+        chains = tier_chains(Settings.from_json(settings).tier_settings())
+        dispatch = await asyncio.to_thread(open_dispatch, chains)
+        module, _, function = opener.partition(":")
+        open_answers: Callable[[str], Awaitable[Answers]] = getattr(importlib.import_module(module), function)
+        return _Open(dispatch, PagerDesk(dispatch.answer, await open_answers(settings)))

@@ -1,0 +1,215 @@
+"""The loop that every supervisor runs: one mailbox, one message at a time, each answered by the pure machine.
+
+Invariants:
+- the machine's actions are carried out in order and to the end before the next message is looked at;
+- a death is seen by the pending call on the child, told to the obituary listener at once, and then waits its turn;
+- a failed restart goes through the mailbox, behind a stop that waits there already;
+- whoever comes after a supervisor that was killed finds its children by name and leaves them alone.
+
+Not here: what to do about an exit (`maestro.supervision.machine`), how to do it on Ray (`actors.children`).
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+
+from actors import children, rosters
+from actors.exits import StartFailed
+from actors.obituary import Obituaries
+from actors.wards import Wards
+from maestro.errors import ClusterError
+from maestro.supervision import machine
+from maestro.supervision.spec import ChildSpec, RosterEntry
+from maestro.supervision.state import (
+    Action,
+    AdoptChild,
+    Decided,
+    Exit,
+    GiveUp,
+    PostRetry,
+    StartChild,
+    StopChild,
+    StopTogether,
+    SupervisorState,
+    Sweep,
+)
+
+LAST_WORDS_S = 2.0  # how long an ending supervisor waits for its last obituaries to be heard
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody wants a change and waits for it."""
+
+    change: Callable[[SupervisorState], Decided]
+    answer: asyncio.Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End in order."""
+
+
+Message = Exit | Retry | Ask | Stop
+
+
+class Supervising:
+    """One incarnation of one supervisor."""
+
+    def __init__(self, name: str, spec: ChildSpec, obituaries: Obituaries) -> None:
+        self.state = machine.supervisor(spec)
+        self._name = name
+        self._spec = spec
+        self._obituaries = obituaries
+        self._mailbox: asyncio.Queue[Message] = asyncio.Queue()
+        self.wards = Wards(obituaries, self._mailbox.put_nowait)
+        self._left: tuple[RosterEntry, ...] | None = None
+        self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._log = structlog.get_logger().bind(supervisor=name)
+
+    async def run(self) -> str | None:
+        """Supervises until it is stopped (None) or has given up (the reason); its children are gone then."""
+        reason = await self._boot()
+        while self.state.phase != "ended":
+            reason = await self._receive(await self._mailbox.get())
+        self._refuse_the_rest()
+        await rosters.forget(self._name)
+        await self._obituaries.settle(LAST_WORDS_S)
+        return reason
+
+    async def up(self) -> None:
+        """Returns when all children were started or adopted.
+
+        Raises:
+            ClusterError: the first start failed; the supervisor has given up.
+        """
+        await asyncio.shield(self._up)
+
+    async def ask(self, change: Callable[[SupervisorState], Decided]) -> None:
+        """The change is made, and the processes have followed it.
+
+        Raises:
+            MaestroError: the machine refused it, or the child did not start.
+        """
+        if self.state.phase == "ended":
+            raise machine.over()
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._mailbox.put_nowait(Ask(change, answer))
+        await answer
+
+    def stop(self) -> None:
+        """The supervisor ends after what it is at now."""
+        self._mailbox.put_nowait(Stop())
+
+    async def _boot(self) -> str | None:
+        left = await rosters.load(self._name)
+        specs = self._spec.children if left is None else [entry.spec for entry in left]
+        alive = await self.wards.find(specs)
+        leave: frozenset[str] = frozenset()
+        if left is not None:
+            self.state, leave = machine.recall(self._spec, left, alive)
+        reason = await self._carry_out(machine.start_all(self.state, alive, leave))
+        if self.state.phase == "ended":
+            self._up.set_exception(ClusterError(f"{self._name} did not start: {reason}", hint="see its log"))
+            self._up.exception()  # told to whoever asks; nobody may
+        else:
+            self._up.set_result(None)
+            self._log.info("supervisor is up", adopted=sorted(alive), children=len(self.state.children))
+        return reason
+
+    async def _receive(self, message: Message) -> str | None:
+        match message:
+            case Exit() as ended if await self.wards.bury(ended):
+                return await self._carry_out(machine.on_exit(self.state, ended, _monotonic_ms()))
+            case Exit():
+                return None
+            case Retry(child_id):
+                return await self._carry_out(machine.on_retry(self.state, child_id, _monotonic_ms()))
+            case Ask() as ask:
+                await self._answer(ask)
+                return None
+            case Stop():
+                return await self._carry_out(machine.stop_all(self.state))
+            case _:
+                assert_never(message)
+
+    async def _answer(self, ask: Ask) -> None:
+        try:
+            decided = ask.change(self.state)
+        except Exception as error:  # noqa: BLE001 - refused: the one who asked gets it
+            ask.answer.set_exception(error)
+            return
+        if (failure := await self._carry_out(decided)) is None:
+            ask.answer.set_result(None)
+        else:
+            ask.answer.set_exception(ClusterError(f"the child did not start: {failure}", hint="see its log"))
+
+    async def _carry_out(self, decided: Decided) -> str | None:
+        """Does all of it; the reason when a start failed or the supervisor gave up."""
+        self.state, batch = decided
+        todo, reason = deque(batch), None
+        while todo:
+            failed = await self._do(action := todo.popleft())
+            reason = failed or reason
+            if failed is not None and isinstance(action, StartChild):
+                self.state, instead = machine.on_start_failed(self.state, action.spec.id, failed)
+                todo = deque(instead)
+        await self._leave_roster()
+        return reason
+
+    async def _do(self, action: Action) -> str | None:
+        match action:
+            case StartChild(spec):
+                return await self._start(spec)
+            case AdoptChild(spec):
+                self.wards.adopt(spec.id)
+            case StopChild():
+                await self.wards.stop(action)
+            case StopTogether(stops):
+                await asyncio.gather(*(self.wards.stop(stop) for stop in stops))
+            case Sweep(spec):
+                await children.sweep(spec)
+            case PostRetry(child_id):
+                self._mailbox.put_nowait(Retry(child_id))
+            case GiveUp(reason):
+                self._log.error("supervisor gives up", reason=reason)
+                return reason
+            case _:
+                assert_never(action)
+        return None
+
+    async def _start(self, spec: ChildSpec) -> str | None:
+        try:
+            incarnation = await self.wards.start(spec)
+        except StartFailed as failed:
+            self._log.exception("child did not start", child=spec.id)
+            return str(failed)
+        self.state = machine.on_started(self.state, spec.id, incarnation)
+        return None
+
+    def _refuse_the_rest(self) -> None:
+        while not self._mailbox.empty():
+            match self._mailbox.get_nowait():
+                case Ask(_, answer):
+                    answer.set_exception(machine.over())
+                case Exit() | Retry() | Stop():
+                    pass  # what they ask for is done: nothing runs any more
+
+    async def _leave_roster(self) -> None:
+        if self.state.phase != "ended" and (left := machine.roster(self.state)) != self._left:
+            await rosters.save(self._name, left)
+            self._left = left
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -1,0 +1,101 @@
+"""How long reading the top 20 of a field of 1,000 takes, beside a bare sort of the same; and what a score costs.
+
+Prints one JSON line. The read must not depend on how many sources there are, so it is taken with all kinds of source.
+Run: python -m benchmarks.field [--entries 1000] [--top 20] [--rounds 300]
+"""
+
+import argparse
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+from maestro.continuation.goal import GoalFrame
+from maestro.field.decay import HALF_LIFE_MS, rank_key, weight
+from maestro.field.entry import Entry, SourceKind, entry_id
+from maestro.field.local import relevance
+from maestro.field.project import Delta, Field, project, top
+from maestro.ids import TimeMs
+
+NOW = TimeMs(1_721_001_600_000)
+WINDOW_MS = 86_400_000
+WORDS = ("volcano", "tremor", "sensor", "lava", "ash", "gas", "dome", "warning", "signal", "model", "river", "bread")
+
+
+def entries(count: int, seed: int = 7) -> list[Entry]:
+    """`count` entries of all kinds, with titles and bodies of the length that abstracts have."""
+    dice = random.Random(seed)
+    kinds = list(SourceKind)
+    made = []
+    for number in range(count):
+        at = TimeMs(NOW - dice.randrange(WINDOW_MS))
+        made.append(
+            Entry(
+                id=entry_id("bench", str(number)),
+                source=f"source-{number % 40}",
+                kind=kinds[number % len(kinds)],
+                title=" ".join(dice.choices(WORDS, k=10)),
+                body=" ".join(f"{word}{dice.randrange(50)}" for word in dice.choices(WORDS, k=180)),
+                created_at_ms=at,
+                last_reinforced_at_ms=at,
+                reinforcements=dice.randrange(5),
+                score=dice.uniform(0.1, 1),
+            )
+        )
+    return made
+
+
+def bare_top(made: Sequence[Entry], n: int, now_ms: TimeMs) -> list[Entry]:
+    """What one would write without the algebra: every weight, a sort, a slice."""
+
+    def weigh(entry: Entry) -> float:
+        half_life = HALF_LIFE_MS[entry.kind]
+        key = rank_key(entry.score, entry.reinforcements, entry.last_reinforced_at_ms, half_life)
+        return weight(key, half_life, now_ms)
+
+    return sorted(made, key=weigh, reverse=True)[:n]
+
+
+def timed_us(read: Callable[[], object], rounds: int) -> dict[str, float]:
+    """Median and 99th percentile of `rounds` runs, in microseconds."""
+    taken = []
+    for _ in range(rounds):
+        start = time.perf_counter_ns()
+        read()
+        taken.append((time.perf_counter_ns() - start) / 1_000)
+    return {"p50_us": round(statistics.median(taken), 1), "p99_us": round(statistics.quantiles(taken, n=100)[98], 1)}
+
+
+def measure(count: int, n: int, rounds: int) -> dict[str, object]:
+    made = entries(count)
+    field = project(Field(), Delta(NOW, tuple(made)), {entry.id: entry.score for entry in made})
+    assert [it.entry.id for it in top(field, n, NOW)] == [entry.id for entry in bare_top(made, n, NOW)]
+    ours = timed_us(lambda: top(field, n, NOW), rounds)
+    bare = timed_us(lambda: bare_top(made, n, NOW), rounds)
+    goal = GoalFrame(goal="Early warning of volcanic eruptions from seismic tremor and gas sensors.")
+    unread = iter(made)
+    return {
+        "benchmark": "field",
+        "entries": count,
+        "top": n,
+        "sets": len(field.ranks),
+        "field": ours,
+        "bare_sorted": bare,
+        "field_over_bare": round(ours["p50_us"] / bare["p50_us"], 4),
+        "goal_p50_us": 1_000,
+        "local_score_new_entry": timed_us(lambda: relevance(goal, next(unread)), min(rounds, count)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--entries", type=int, default=1_000)
+    parser.add_argument("--top", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=300)
+    asked = parser.parse_args()
+    print(json.dumps(measure(asked.entries, asked.top, asked.rounds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The store part of `maestro doctor`: every setting of the server that a promise rests on, and one real write.
+
+A check reads what the server says now, not what a file told it once. A server that does not let its settings be read
+(a hosted one) is judged by INFO, and told where INFO is silent.
+
+Source: PROMISES M1-M4, F12, F19, B85, B86, B93; section 5.3.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import redis
+
+from maestro.ids import new_token
+
+OLDEST = (6, 2)
+HEADROOM = 0.20  # of maxmemory: what frees memory needs some to run
+SLOW_WRITE_MS = 50.0  # F20; seen here with appendfsync always: about 1
+SKEW_MS = 1_000  # beyond it, people read times wrongly; promises rest on the store's clock alone
+PROBE_TTL_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFinding:
+    """One thing that was looked at."""
+
+    check: str
+    ok: bool
+    seen: str
+    wanted: str
+    fix: str
+
+
+def store_findings(client: redis.Redis, fsync: str = "always") -> Sequence[StoreFinding]:
+    """What the doctor saw, in the order of `_checks`; a store that does not answer is one finding by itself.
+
+    Args:
+        client: a synchronous client that decodes its replies or does not.
+        fsync: the durability that these settings promise, `always` or `everysec`.
+    """
+    try:
+        info = {str(key): str(value) for key, value in client.info("everything").items()}
+        return list(_checks(client, info, _Config(client), fsync))
+    except redis.RedisError as error:
+        return [StoreFinding("answers", False, str(error), "an answer", "start it, or correct MAESTRO_REDIS_URL")]
+
+
+class _Config:
+    """CONFIG GET, of one name at a time; None where the server has no such name or does not tell."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def __call__(self, name: str) -> str | None:
+        try:
+            told: Iterable[object] = self._client.config_get(name).values()
+        except redis.ResponseError:  # NoPermissionError is one: a hosted server
+            return None
+        values = [value.decode() if isinstance(value, bytes) else str(value) for value in told]
+        return values[0] if values else None
+
+
+def _checks(client: redis.Redis, info: Mapping[str, str], config: _Config, fsync: str) -> Iterator[StoreFinding]:
+    yield _version(info)
+    yield _same("appendonly", "yes" if info.get("aof_enabled") == "1" else "no", "yes")
+    yield _fsync(config("appendfsync"), fsync)
+    yield _same("maxmemory-policy", info.get("maxmemory_policy"), "noeviction")
+    yield _headroom(info)
+    yield _same("timeout", config("timeout"), "0")
+    yield _same("aof-load-truncated", config("aof-load-truncated"), "no")
+    yield _write(client)
+    yield _skew(client)
+
+
+def _version(info: Mapping[str, str]) -> StoreFinding:
+    seen = info.get("redis_version", "0")  # Valkey tells the Redis version it is compatible with
+    numbers = tuple(int(part) for part in seen.split(".")[:2])
+    return StoreFinding("version", numbers >= OLDEST, seen, "6.2 or later", "install Redis 6.2 or later, or Valkey")
+
+
+def _same(name: str, seen: str | None, wanted: str) -> StoreFinding:
+    if seen is None:
+        return StoreFinding(
+            name, False, "the server does not tell", wanted, f"allow CONFIG GET {name}, or ask its host"
+        )
+    return StoreFinding(name, seen == wanted, seen, wanted, f"CONFIG SET {name} {wanted}, and in redis.conf")
+
+
+def _fsync(seen: str | None, promised: str) -> StoreFinding:
+    classes = {"always": ("always",), "everysec": ("always", "everysec")}[promised]
+    finding = _same("appendfsync", seen, promised)
+    return StoreFinding(finding.check, seen in classes, finding.seen, finding.wanted, finding.fix)
+
+
+def _headroom(info: Mapping[str, str]) -> StoreFinding:
+    limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    seen = f"{used} of {limit} bytes used" if limit else f"no limit, {used} bytes used"
+    ok = not limit or used <= limit * (1 - HEADROOM)
+    return StoreFinding("memory", ok, seen, f"{HEADROOM:.0%} of maxmemory free", "raise maxmemory")
+
+
+def _write(client: redis.Redis) -> StoreFinding:
+    """A ping tells nothing: a full disk and a replica answer it (M3)."""
+    key = f"maestro:doctor:{new_token('probe')}"
+    wanted, fix = f"under {SLOW_WRITE_MS:.0f} ms", "look at the disk below the append-only file"
+    begun = time.perf_counter()
+    try:
+        client.set(key, "1", px=PROBE_TTL_MS)
+    except redis.RedisError as error:
+        return StoreFinding("write", False, f"refused: {error}", wanted, "free disk or memory; write to the primary")
+    took_ms = (time.perf_counter() - begun) * 1_000
+    client.delete(key)
+    return StoreFinding("write", took_ms < SLOW_WRITE_MS, f"{took_ms:.1f} ms", wanted, fix)
+
+
+def _skew(client: redis.Redis) -> StoreFinding:
+    before = time.time()
+    seconds, micros = client.time()
+    middle = (before + time.time()) / 2
+    skew_ms = (seconds + micros / 1_000_000 - middle) * 1_000
+    fix = "synchronise the clocks of both hosts (chrony, systemd-timesyncd)"
+    return StoreFinding("clock", abs(skew_ms) < SKEW_MS, f"{skew_ms:+.0f} ms", f"within {SKEW_MS} ms", fix)

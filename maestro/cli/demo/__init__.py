@@ -1,0 +1,1 @@
+"""The demo: its own small world, and the walk through it."""

@@ -1,0 +1,328 @@
+"""Every setting of Maestro, in one frozen model, read once at a process's edge and handed down.
+
+    arguments > environment `MAESTRO_*` > maestro.toml (here, else in MAESTRO_HOME) > default
+
+Invariants: an unknown key is refused with its line, a wrong value with the name to change; a secret never shows in a
+repr, in `shown()` or in `to_json()`, where a file stands for it; what comes from `from_json` is taken whole: neither
+the environment nor a file of the receiving process is mixed in.
+
+Not here: what a target of a tier means (`maestro.pager.targets`), and whether the store's own settings keep the
+promises (`maestro doctor`).
+"""
+
+import difflib
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, ParamSpec, Self, TypeVar
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from maestro import settings_file
+from maestro.budget.vector import Budget, BudgetVector, usd_micros
+from maestro.errors import InvalidInput
+from maestro.home import default_home, keep_private, private_text, read_private
+from maestro.ids import check_label
+
+PREFIX = "MAESTRO_"
+NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER"})
+"""Set by Maestro itself, in the environment of the processes it starts."""
+MAC_KEY_BYTES = 32
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_FEED = re.compile(r"(?P<subject>[\w.-]{1,120})=(?P<url>https?://\S+)")
+_TIER = re.compile(r"MAESTRO_TIER_[A-Z]+(_API_BASE|_API_KEY_FILE|_PRICE)?")
+_TIER_KEY = re.compile(r"MAESTRO_TIER_[A-Z]+_API_KEY")
+P = ParamSpec("P")
+T = TypeVar("T")
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+class Settings(BaseSettings):
+    """What one installation is told; `Settings.load()` makes it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True
+    )
+
+    home: Path = Field(default_factory=default_home)
+    tenant: str = "default"
+
+    redis_url: str | None = None
+    """Without its password; None means the embedded server. `store_url()` is what connects."""
+    redis_password: SecretStr | None = None
+    redis_password_file: Path | None = None
+    redis_fsync: Literal["always", "everysec"] = "always"
+    partitions: int = Field(default=1, ge=1, le=1024)
+    clock: Literal["system", "virtual"] = "system"
+    mac_key: SecretStr | None = None
+    mac_key_file: Path | None = None
+
+    ray_address: str | None = None
+    """None means the local cluster that `maestro up` starts."""
+    ray_cpus: int | None = Field(default=None, ge=1)
+    """None means as many as the machine has."""
+    dashboard_port: int = Field(default=8265, ge=0, le=65535)
+    """Wished for; another is taken where it is in use."""
+    pane_port: int = Field(default=8700, ge=0, le=65535)
+
+    behaviours: Annotated[tuple[str, ...], NoDecode] = ()
+    feeds: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
+    """Subject -> URL of a feed."""
+    pool_size: int = Field(default=3, ge=1, le=1000)
+    swarm_size: int = Field(default=1, ge=0, le=1000)
+    swarm_slots: int = Field(default=64, ge=1, le=4096)
+    lease_ms: int = Field(default=10_000, ge=500)
+    idle_ms: int = Field(default=5_000, ge=50)
+    tick_deadline_ms: int = Field(default=600_000, ge=1_000)
+    shutdown_grace_ms: int = Field(default=10_000, ge=0)
+    default_budget_usd: str = "1.00"
+
+    tiers: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
+    """MAESTRO_TIER_* by full name, without the keys that are held by value; see `tier_settings()`."""
+    tier_keys: Annotated[Mapping[str, SecretStr], NoDecode] = Field(default_factory=dict)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def load(cls, **arguments: object) -> Self:
+        """The settings of this process; an argument that is None counts as not given.
+
+        Raises:
+            InvalidInput: a value is wrong or a key of maestro.toml unknown; names where, and the fix.
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        try:
+            return cls(**given)  # type: ignore[arg-type]  # names and types are what pydantic checks
+        except ValidationError as error:
+            raise _as_invalid_input(error, given) from None
+
+    @classmethod
+    def from_json(cls, text: str) -> "Settings":
+        """The settings that another process handed over with `to_json()`; a secret is read when it is needed."""
+        return _HandedOver.load(**settings_file.parse_json(text))
+
+    def to_json(self) -> str:
+        """These settings without any secret: one held by value is in a private file below `home` from now on."""
+        kept: dict[str, JsonValue] = {}
+        if self.redis_password is not None:
+            kept["redis_password_file"] = str(self._keep("redis_password", self.redis_password))
+        if self.mac_key is not None:
+            kept["mac_key_file"] = str(self._keep("mac_key", self.mac_key))
+        files = {f"{name}_FILE": str(self._keep(name.lower(), key)) for name, key in self.tier_keys.items()}
+        plain = self.model_dump(mode="json", exclude={"redis_password", "mac_key", "tier_keys"}, exclude_none=True)
+        return settings_file.render_json({**plain, **kept, "tiers": {**self.tiers, **files}})
+
+    def having(self, **changes: object) -> "Settings":
+        """These settings with `changes`, checked; nothing is read again.
+
+        Raises:
+            InvalidInput: a changed value is wrong.
+        """
+        return _HandedOver.load(**{**self.model_dump(), **changes})
+
+    def store_url(self) -> str | None:
+        """The Redis URL with its password; None means the embedded server."""
+        password = self._secret(self.redis_password, self.redis_password_file)
+        if self.redis_url is None or password is None:
+            return self.redis_url
+        scheme, _, rest = self.redis_url.partition("://")
+        user, at, place = rest.rpartition("@") if scheme != "unix" else ("", "@", rest)
+        return f"{scheme}://{user if at else ''}:{quote(password, safe='')}@{place}"
+
+    def mac_key_bytes(self) -> bytes:
+        """The key that seals what is stored; made in `home` at first use where none is set."""
+        text = self._secret(self.mac_key, self.mac_key_file)
+        made = text or private_text(self.home / "mac.key", lambda: secrets.token_hex(MAC_KEY_BYTES))
+        return made.encode()
+
+    def tier_settings(self) -> Mapping[str, str]:
+        """MAESTRO_TIER_* with the keys, for `maestro.pager.targets.tier_chains` in the process that calls models."""
+        return {**self.tiers, **{name: key.get_secret_value() for name, key in self.tier_keys.items()}}
+
+    @property
+    def default_budget(self) -> BudgetVector:
+        """What a root gets that is started without a budget."""
+        return Budget(usd=self.default_budget_usd)
+
+    def secret_values(self) -> Sequence[str]:
+        """Every secret that this process can read by itself: what the logs must never show."""
+        held = [self._secret(self.redis_password, self.redis_password_file), self.mac_key_bytes().decode()]
+        files = [read_private(Path(path)) for name, path in self.tiers.items() if name.endswith("_FILE")]
+        keys = [key.get_secret_value() for key in self.tier_keys.values()]
+        texts = [text for text in (*held, *files, *keys) if text]
+        return [*texts, *(part.strip() for text in texts for part in text.split(",") if part != text)]
+
+    def shown(self) -> Mapping[str, str]:
+        """Each setting as `doctor` prints it; secrets say only that they are set."""
+        dumped = self.model_dump()
+        return {name: "set, hidden" if _is_secret(value) else str(value) for name, value in dumped.items()}
+
+    def _secret(self, value: SecretStr | None, file: Path | None) -> str | None:
+        if value is not None:
+            return value.get_secret_value()
+        return None if file is None else read_private(file)
+
+    def _keep(self, name: str, value: SecretStr) -> Path:
+        return keep_private(self.home / "secrets" / name, value.get_secret_value())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_redis_password(cls, given: object) -> object:
+        """A password inside the URL becomes a secret of its own, so that the URL may be shown."""
+        url = given.get("redis_url") if isinstance(given, dict) else None
+        if not isinstance(url, str) or not isinstance(given, dict):
+            return given
+        try:
+            parts = urlsplit(url)
+            password = parts.password
+        except ValueError:
+            return given  # the field's own validator says what is wrong
+        if password is None:
+            return given
+        user, place = parts.username or "", parts.netloc.rpartition("@")[2]
+        bare = parts._replace(netloc=f"{user}@{place}" if user else place).geturl()
+        bare = f"unix://{bare.removeprefix('unix:').removeprefix('//')}" if parts.scheme == "unix" else bare
+        return {**given, "redis_url": bare, "redis_password": SecretStr(unquote(password))}
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in _REDIS_SCHEMES:
+            raise ValueError("write redis://HOST:PORT/DB, rediss://... or unix:///PATH")
+        return url
+
+    @field_validator("home", "redis_password_file", "mac_key_file")
+    @classmethod
+    def _make_absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("tenant")
+    @classmethod
+    def _check_tenant(cls, tenant: str) -> str:
+        return _in_words(check_label, tenant, "tenant")
+
+    @field_validator("default_budget_usd")
+    @classmethod
+    def _check_budget(cls, usd: str) -> str:
+        _in_words(usd_micros, usd)
+        return usd
+
+    @field_validator("behaviours", mode="before")
+    @classmethod
+    def _split_behaviours(cls, given: object) -> object:
+        names: object = tuple(filter(None, re.split(r"[,\s]+", given))) if isinstance(given, str) else given
+        for name in names if isinstance(names, tuple | list) else ():
+            if not isinstance(name, str) or not _MODULE.fullmatch(name):
+                raise ValueError(f"{name!r:.60} is no module name: write my_package.my_module, comma between two")
+        return names
+
+    @field_validator("feeds", mode="before")
+    @classmethod
+    def _split_feeds(cls, given: object) -> object:
+        pairs = given.split() if isinstance(given, str) else given
+        if not isinstance(pairs, list):
+            return pairs
+        found = [_FEED.fullmatch(str(pair)) for pair in pairs]
+        if None in found:
+            raise ValueError("write SUBJECT=http://HOST/FEED, a space between two")
+        return {match["subject"]: match["url"] for match in found if match}
+
+    @field_validator("tiers")
+    @classmethod
+    def _check_tiers(cls, tiers: Mapping[str, str]) -> Mapping[str, str]:
+        for name in tiers:
+            if not _TIER.fullmatch(name):
+                raise ValueError(f"{name} is unknown: see MAESTRO_TIER_OPUS, and its _API_BASE, _API_KEY_FILE, _PRICE")
+        return tiers
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then maestro.toml."""
+        home = init_settings().get("home") or env_settings().get("home") or default_home()
+        written = settings_file.read_toml(settings_file.find(Path(str(home))), frozenset(settings_cls.model_fields))
+        tiers = InitSettingsSource(settings_cls, _tiers_of(os.environ))
+        return init_settings, env_settings, tiers, InitSettingsSource(settings_cls, written)
+
+
+class _HandedOver(Settings):
+    """Settings that came whole from another process: nothing of this process is mixed in."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What was handed over, and nothing else."""
+        return (init_settings,)
+
+
+def unknown_environment(environ: Mapping[str, str] = os.environ) -> Sequence[str]:
+    """A warning for each MAESTRO_* name that no setting answers to."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return [
+        f"{name} is no setting of Maestro{_did_you_mean(name, known)}"
+        for name in sorted(environ)
+        if name.startswith(PREFIX)
+        and name not in known | NOT_OURS_TO_READ
+        and not _TIER.fullmatch(name)
+        and not _TIER_KEY.fullmatch(name)
+    ]
+
+
+def _did_you_mean(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def _tiers_of(environ: Mapping[str, str]) -> dict[str, JsonValue | dict[str, SecretStr]]:
+    plain: dict[str, JsonValue] = {name: text for name, text in environ.items() if _TIER.fullmatch(name)}
+    keys = {name: SecretStr(text) for name, text in environ.items() if _TIER_KEY.fullmatch(name)}
+    return {**({"tiers": plain} if plain else {}), **({"tier_keys": keys} if keys else {})}
+
+
+def _is_secret(value: object) -> bool:
+    return isinstance(value, SecretStr) or (isinstance(value, Mapping) and any(map(_is_secret, value.values())))
+
+
+def _in_words(check: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Pydantic passes on the text of a ValueError only, with the name of the field."""
+    try:
+        return check(*given, **named)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from None
+
+
+def _as_invalid_input(error: ValidationError, arguments: Mapping[str, object]) -> InvalidInput:
+    """The first complaint, told about the place where the value can be changed."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    variable = PREFIX + name.upper()
+    if name in arguments:
+        place, fix = name, f"give another {name}"
+    elif any(held.upper() == variable for held in os.environ):
+        place, fix = variable, f"set {variable} to something else, or unset it"
+    else:
+        place, fix = name, f"change {name} in maestro.toml"
+    return InvalidInput(f"{place}: {first['msg'].removeprefix('Value error, ')}", field=place, hint=fix)

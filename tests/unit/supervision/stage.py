@@ -1,0 +1,114 @@
+"""A stage on which the machine's actions are carried out as the Ray shell does it, without Ray."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from maestro.ids import HolderId
+from maestro.supervision import machine
+from maestro.supervision.spec import ChildSpec
+from maestro.supervision.state import (
+    AdoptChild,
+    Decided,
+    Exit,
+    ExitKind,
+    GiveUp,
+    PostRetry,
+    StartChild,
+    StopChild,
+    StopTogether,
+    SupervisorState,
+    Sweep,
+)
+
+START = "somewhere:Something"
+
+
+def child(child_id: str, restart: str = "permanent", **fields: Any) -> ChildSpec:
+    return ChildSpec.model_validate({"id": child_id, "start": START, "restart": restart, **fields})
+
+
+def sup(
+    *children: ChildSpec, strategy: str = "one_for_one", intensity: tuple[int, int] = (2, 3600), **fields: Any
+) -> ChildSpec:
+    limits = {"max_restarts": intensity[0], "max_seconds": intensity[1]}
+    fields = {"id": "top", "start": START, "type": "supervisor", **fields}
+    return ChildSpec.model_validate({**fields, "strategy": strategy, "intensity": limits, "children": children})
+
+
+@dataclass
+class Stage:
+    """One supervisor; `played` tells what was done: +id started, -id stopped, =id adopted, ~id swept."""
+
+    spec: ChildSpec
+    failing: set[str] = field(default_factory=set)
+    """Ids whose start fails; a start of `id!` fails once."""
+    now_ms: int = 0
+    played: list[str] = field(default_factory=list)
+    retries: deque[str] = field(default_factory=deque)
+    gave_up: str | None = None
+    born: int = 0
+
+    def __post_init__(self) -> None:
+        self.state: SupervisorState = machine.supervisor(self.spec)
+
+    def boot(self, **alive: str) -> "Stage":
+        self.play(machine.start_all(self.state, {name: HolderId(value) for name, value in alive.items()}))
+        return self
+
+    def exit(self, child_id: str, kind: ExitKind, text: str = "") -> list[str]:
+        """The child ends; what was played because of it."""
+        child = self.state.child(child_id)
+        assert child is not None
+        assert child.incarnation is not None
+        return self.play(machine.on_exit(self.state, Exit(child_id, child.incarnation, kind, text), self.now_ms))
+
+    def retry(self) -> list[str]:
+        """The next failed restart gets its turn in the mailbox."""
+        return self.play(machine.on_retry(self.state, self.retries.popleft(), self.now_ms))
+
+    def stop(self) -> list[str]:
+        return self.play(machine.stop_all(self.state))
+
+    def play(self, decided: Decided) -> list[str]:
+        begin = len(self.played)
+        self.state, batch = decided
+        todo = deque(batch)
+        while todo:
+            match action := todo.popleft():
+                case StartChild(spec) if spec.id in self.failing or f"{spec.id}!" in self.failing:
+                    self.failing.discard(f"{spec.id}!")
+                    self.state, instead = machine.on_start_failed(self.state, spec.id, "no luck")
+                    todo = deque(instead)
+                case StartChild(spec):
+                    self.born += 1
+                    self.state = machine.on_started(self.state, spec.id, HolderId(f"{spec.id}#{self.born}"))
+                    self.played.append(f"+{spec.id}")
+                case AdoptChild(spec):
+                    self.played.append(f"={spec.id}")
+                case StopChild(spec):
+                    self.played.append(f"-{spec.id}")
+                case StopTogether(stops):
+                    self.played.append("-" + "|".join(stop.spec.id for stop in stops))
+                case Sweep(spec):
+                    self.played.append(f"~{spec.id}")
+                case PostRetry(child_id):
+                    self.retries.append(child_id)
+                case GiveUp(reason):
+                    self.gave_up = reason
+                case _:
+                    assert_never(action)
+        return self.played[begin:]
+
+    @property
+    def running(self) -> list[str]:
+        return [child.id for child in self.state.children if child.standing == "running"]
+
+    @property
+    def known(self) -> list[str]:
+        return [child.id for child in self.state.children]
+
+    @property
+    def counts(self) -> list[int]:
+        counts = machine.count_children(self.state)
+        return [counts.specs, counts.active, counts.supervisors, counts.workers]
