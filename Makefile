@@ -45,6 +45,7 @@ test: setup lint test-core
 
 # The core, in an environment that has neither ray nor redis nor litellm.
 test-core: $(CORE_READY)
+	@$(CORE)/python -c 'import importlib.util as u, sys; sys.exit(any(map(u.find_spec, ("ray", "redis", "litellm"))))'
 	$(CORE)/python -m pytest --quiet -p no:cacheprovider $(CORE_TESTS)
 	$(CORE)/python -m pytest --quiet -p no:cacheprovider -k memory $(CORE_CONTRACT)
 

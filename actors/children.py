@@ -98,18 +98,11 @@ async def outcome(living: Living) -> tuple[ExitKind, str]:
 
 
 async def stop(living: Living, shutdown: Shutdown) -> None:
-    """The child is gone: it had the time that `shutdown` gives to end in order."""
-    if shutdown != "brutal_kill":
-        try:
-            async with _deadline(None if shutdown == "infinity" else shutdown):
-                await living.handle.stop.remote("shutdown")
-        except TimeoutError:
-            _log.warning("child did not stop in time", child=living.spec.id, shutdown_ms=shutdown)
-        except RayActorError:
-            _log.info("child was gone before it stopped", child=living.spec.id)
-        except Exception as error:  # noqa: BLE001 - the child's own code; it is ended all the same
-            _log.warning("child failed to stop", child=living.spec.id, error=repr(error))
+    """The child is gone, with all below it: it had the time that `shutdown` gives to end in order."""
+    in_order = shutdown != "brutal_kill" and await _ended_in_order(living, shutdown)
     await kill(actor_name(living.spec))
+    if living.spec.type == "supervisor" and not in_order:
+        await sweep(living.spec)
 
 
 async def kill(name: str) -> None:
@@ -175,6 +168,21 @@ def _lookup(name: str) -> ActorHandle[Any] | None:
 def _living(spec: ChildSpec, handle: ActorHandle[Any], ready: dict[str, Any]) -> Living:
     now_ms = time.time_ns() // 1_000_000
     return Living(spec, handle, HolderId(ready["incarnation"]), ready["pid"], ready["node"], now_ms)
+
+
+async def _ended_in_order(living: Living, shutdown: Shutdown) -> bool:
+    try:
+        async with _deadline(shutdown if isinstance(shutdown, int) else None):
+            await living.handle.stop.remote("shutdown")
+    except TimeoutError:
+        _log.warning("child did not stop in time", child=living.spec.id, shutdown_ms=shutdown)
+    except RayActorError:
+        _log.info("child was gone before it stopped", child=living.spec.id)
+    except Exception as error:  # noqa: BLE001 - the child's own code; it is ended all the same
+        _log.warning("child failed to stop", child=living.spec.id, error=repr(error))
+    else:
+        return True
+    return False
 
 
 async def _answers(living: Living) -> bool:

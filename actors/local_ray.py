@@ -1,7 +1,7 @@
 """The processes of one local Ray cluster: where its files lie, how its head is started, whether it is whole.
 
-The record of a head is a hint, checked each time against the machine: after a crash or a reboot it is wrong, and says
-so.
+The record of a head is a hint, checked against the machine each time: after a crash its pids are dead, after a
+reboot its boot is over.
 """
 
 import contextlib

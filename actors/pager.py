@@ -1,6 +1,6 @@
 """The pager as a supervised actor: the one process that imports litellm, and the one that holds the provider keys.
 
-Everything crosses as JSON, failures included (`maestro.pager.reply`), so that neither side unpickles the other's classes.
+Everything crosses as JSON, failures included (`maestro.pager.reply`): neither side unpickles the other's classes.
 Not here: what a call costs, who is asked, that it is answered once (maestro.pager), and the reservation (the tick).
 """
 

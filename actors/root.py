@@ -2,11 +2,12 @@
 
 Invariants:
 - there is one actor named `root`: a second one cannot be made while it lives;
-- killed, it is back within a second or two, finds its children by name and leaves them alone;
+- killed, or failed itself, it is back within a second or two, finds its children by name and leaves them alone;
 - it has no parent to fail to: having given up, it raises the alarm in its log, rests, and starts the tree anew.
 """
 
 import asyncio
+import os
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from actors.lifecycle import Lifecycle
 from actors.names import NAMESPACE, ROOT
 from actors.obituary import Obituaries
 from actors.supervising import Supervising
+from maestro import telemetry
 from maestro.errors import InvalidInput
 from maestro.ids import new_holder_id
 from maestro.supervision import machine
@@ -39,12 +41,13 @@ class RootSupervisor:
     """
 
     def __init__(self, *, spec: str, obituary: str | None = None, rest_ms: int = REST_MS) -> None:
+        telemetry.configure(process=ROOT)
         self._spec = child_spec(spec)
         self._obituaries = Obituaries(obituary)
         self._rest_ms = rest_ms
         self._life = Lifecycle(new_holder_id(ROOT))  # Ray repeats the arguments at a restart: it names itself
         self._supervising = self._fresh()
-        self._life.run(self._supervise())
+        self._life.run(self._supervise_or_die())
 
     async def ready(self) -> dict[str, JsonValue]:
         await self._supervising.up()
@@ -73,6 +76,13 @@ class RootSupervisor:
     async def terminate_child(self, child_id: str) -> None:
         """The child is stopped and stays so."""
         await self._supervising.ask(partial(machine.terminate_child, child_id=child_id))
+
+    async def _supervise_or_die(self) -> None:
+        try:
+            await self._supervise()
+        except Exception as error:  # noqa: BLE001 - whatever failed, a root that does not supervise must not live on
+            telemetry.dying("the root has failed; Ray restarts it, and it finds its children", error=repr(error))
+            os._exit(os.EX_SOFTWARE)  # only the death of its process makes Ray restart it
 
     async def _supervise(self) -> None:
         while (reason := await self._supervising.run()) is not None:

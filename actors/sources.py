@@ -13,7 +13,7 @@ from actors.lifecycle import Lifecycle
 from maestro.adapters.feeds.loop import FeedLoop, FeedPorts
 from maestro.adapters.feeds.reader import FeedReader
 
-OPENER = "maestro.bootstrap:open_store"
+OPENER = "maestro.bootstrap:open_source"
 FEED_SOURCE = "actors.sources:FeedSource"
 
 

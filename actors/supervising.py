@@ -22,7 +22,7 @@ from actors import children, rosters
 from actors.exits import StartFailed
 from actors.obituary import Obituaries
 from actors.wards import Wards
-from maestro.errors import ClusterError
+from maestro.errors import ClusterError, MaestroError
 from maestro.supervision import machine
 from maestro.supervision.spec import ChildSpec, RosterEntry
 from maestro.supervision.state import (
@@ -79,10 +79,12 @@ class Supervising:
 
     async def run(self) -> str | None:
         """Supervises until it is stopped (None) or has given up (the reason); its children are gone then."""
-        reason = await self._boot()
-        while self.state.phase != "ended":
-            reason = await self._receive(await self._mailbox.get())
-        self._refuse_the_rest()
+        try:
+            reason = await self._boot()
+            while self.state.phase != "ended":
+                reason = await self._receive(await self._mailbox.get())
+        finally:
+            self._refuse_the_rest()
         await rosters.forget(self._name)
         await self._obituaries.settle(LAST_WORDS_S)
         return reason
@@ -120,8 +122,7 @@ class Supervising:
             self.state, leave = machine.recall(self._spec, left, alive)
         reason = await self._carry_out(machine.start_all(self.state, alive, leave))
         if self.state.phase == "ended":
-            self._up.set_exception(ClusterError(f"{self._name} did not start: {reason}", hint="see its log"))
-            self._up.exception()  # told to whoever asks; nobody may
+            _refuse(self._up, ClusterError(f"{self._name} did not start: {reason}", hint="see its log"))
         else:
             self._up.set_result(None)
             self._log.info("supervisor is up", adopted=sorted(alive), children=len(self.state.children))
@@ -146,13 +147,18 @@ class Supervising:
     async def _answer(self, ask: Ask) -> None:
         try:
             decided = ask.change(self.state)
-        except Exception as error:  # noqa: BLE001 - refused: the one who asked gets it
-            ask.answer.set_exception(error)
+        except MaestroError as error:
+            _refuse(ask.answer, error)
             return
-        if (failure := await self._carry_out(decided)) is None:
+        try:
+            failure = await self._carry_out(decided)
+        except Exception as error:
+            _refuse(ask.answer, error)
+            raise
+        if failure is not None:
+            _refuse(ask.answer, ClusterError(f"the child did not start: {failure}", hint="see its log"))
+        elif not ask.answer.done():
             ask.answer.set_result(None)
-        else:
-            ask.answer.set_exception(ClusterError(f"the child did not start: {failure}", hint="see its log"))
 
     async def _carry_out(self, decided: Decided) -> str | None:
         """Does all of it; the reason when a start failed or the supervisor gave up."""
@@ -198,10 +204,11 @@ class Supervising:
         return None
 
     def _refuse_the_rest(self) -> None:
+        _refuse(self._up, ClusterError(f"{self._name} ended before it was up", hint="see its log"))
         while not self._mailbox.empty():
             match self._mailbox.get_nowait():
                 case Ask(_, answer):
-                    answer.set_exception(machine.over())
+                    _refuse(answer, machine.over())
                 case Exit() | Retry() | Stop():
                     pass  # what they ask for is done: nothing runs any more
 
@@ -209,6 +216,13 @@ class Supervising:
         if self.state.phase != "ended" and (left := machine.roster(self.state)) != self._left:
             await rosters.save(self._name, left)
             self._left = left
+
+
+def _refuse(answer: asyncio.Future[None], error: Exception) -> None:
+    """Whoever waits gets `error`; nobody may wait any more."""
+    if not answer.done():
+        answer.set_exception(error)
+        answer.exception()
 
 
 def _monotonic_ms() -> int:

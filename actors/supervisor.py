@@ -13,6 +13,7 @@ from actors.lifecycle import Lifecycle
 from actors.names import actor_name
 from actors.obituary import Obituaries
 from actors.supervising import Supervising
+from maestro import telemetry
 from maestro.supervision import machine
 from maestro.supervision.spec import child_spec
 
@@ -29,6 +30,7 @@ class SupervisorActor:
 
     def __init__(self, *, incarnation: str, spec: str, obituary: str | None = None) -> None:
         self._spec = child_spec(spec)
+        telemetry.configure(process=actor_name(self._spec))
         self._supervising = Supervising(actor_name(self._spec), self._spec, Obituaries(obituary))
         self._life = Lifecycle(incarnation)
         self._life.run(self._supervise())

@@ -8,7 +8,7 @@ from maestro.field.shelf import Shelf
 from maestro.ids import TenantId
 from maestro.mesh.source import SourceRecords
 from maestro.runtime.ports import Leases, Outbox, Projections, Router, Signals, Timers
-from maestro.runtime.records import Records, Steering
+from maestro.tick.records import Records, Steering
 from maestro.tick.store import Journals, Store
 
 

@@ -103,6 +103,8 @@ def fold(facts: Facts, transition: Transition, seal: Seal) -> Commit:
         timers={name: due for name, due in facts.before.timers.items() if not _fired(name, facts.consumed)},
         children=_ended(facts.before.children, facts.consumed),
     )
+    if _is_first_of_fork(facts):
+        draft.timers_set.update(draft.timers)  # a fork is born with its origin's wishes; its first tick makes them known
     for ordinal, act in enumerate(transition.acts):
         _fold_act(draft, act, ordinal, facts, seal)
     after = _close(draft, facts, transition)
@@ -204,7 +206,8 @@ def _commit(draft: _Draft, facts: Facts, transition: Transition, after: Checkpoi
     body = after.body()
     record = _record(facts, transition, after, body)
     record_body = record.body()
-    old, new = {i.id: i for i in before.interests}, {i.id: i for i in after.interests}
+    old = {} if _is_first_of_fork(facts) else {i.id: i for i in before.interests}
+    new = {i.id: i for i in after.interests}
     place = (before.id, before.tenant, facts.epoch, facts.rev)
     return Commit(
         cid=before.id,
@@ -270,6 +273,10 @@ def reason_of(checkpoint: Checkpoint) -> str:
     if checkpoint.wait is not None:
         return describe(checkpoint.wait)
     return f"{checkpoint.status}: {checkpoint.stop_detail or checkpoint.stop_reason or 'not started yet'}"
+
+
+def _is_first_of_fork(facts: Facts) -> bool:
+    return facts.rev == 1 and facts.before.forked_from is not None
 
 
 def _note(mail: Mail) -> TriggerNote:

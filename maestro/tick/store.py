@@ -207,7 +207,7 @@ class Store(Protocol):
         ...
 
     async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
-        """The holder's lease runs from now; returns those it holds that control mail waits for."""
+        """The holder's lease runs from now; returns those it holds that an order waits for: control mail other than a grant."""
         ...
 
 

@@ -245,7 +245,7 @@ async def test_what_a_known_model_offers_is_used(
 ):
     first.default = Say("{}")
     dispatch = open_dispatch({Tier.HAIKU: (Target(model, getattr(first, base), KEY),)}, HASTY)
-    await dispatch.answer(asked(Backend(model, dispatch), **changes))
+    await dispatch.answer(asked(Backend(model, dispatch), PAPER, **changes))
     assert sent.items() <= first.calls[0].body.items()
     await dispatch.close()
 

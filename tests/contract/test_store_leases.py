@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from maestro.budget.vector import BudgetVector
+from maestro.continuation.mail import Control
 from maestro.errors import Fenced
 from maestro.ids import Epoch, Rev
 from tests.contract.support import ALICE, BOB, LEASE_MS, World, batch_of, control, finish, intent, money, tick_end
@@ -180,6 +181,15 @@ async def test_renewing_tells_who_of_the_held_has_control_mail(world: World) -> 
     await world.commit(one)
     await world.backend.store.commit(finish(other))
     assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == []
+
+
+async def test_money_that_comes_in_mid_tick_interrupts_nobody(world: World) -> None:
+    await world.root()
+    adopted = await world.take(ALICE)
+    await world.backend.store.deliver(adopted.cid, control(Control.GRANTED))
+    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == []
+    await world.backend.store.deliver(adopted.cid, control(Control.CANCEL))
+    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == [adopted.cid]
 
 
 async def test_a_holder_of_nothing_needs_no_lease(world: World) -> None:

@@ -176,6 +176,15 @@ async def test_a_crash_loop_escalates_to_the_parent_that_starts_afresh(root: Any
     assert not named("y")
 
 
+async def test_what_a_dead_supervisor_left_is_ended_when_it_will_not_come_back(root: Any, folder: Path) -> None:
+    passing = supervisor("passing", child("z", folder), restart="temporary")
+    await root.start_child.remote(passing.model_dump_json())
+    os.kill((await nodes(root))["passing"]["pid"], signal.SIGKILL)
+
+    await eventually(lambda: nodes(root), lambda now: "root" in now and "passing" not in now)
+    await eventually(actors_alive, lambda alive: "z" not in alive)
+
+
 async def test_a_child_that_does_not_stop_in_time_is_ended_all_the_same(root: Any, folder: Path) -> None:
     stubborn = child("stubborn", folder, stop_s=3600).model_copy(update={"shutdown": 100})
     ones = ray.get_actor("supervisor/ones", NAMESPACE)

@@ -93,7 +93,10 @@ class ArxivServer:
 
     def __init__(self, shared: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, shared / SERVER, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [sys.executable, shared / SERVER, "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         assert self._process.stdout
         self.url = self._process.stdout.readline().strip()

@@ -74,7 +74,9 @@ async def test_any_status_but_a_whole_document_is_a_fault_of_that_name(status: s
         ((), None),
     ],
 )
-async def test_the_time_that_a_server_asks_for_is_handed_on(headers: tuple[str, ...], retry_after_ms: int | None) -> None:
+async def test_the_time_that_a_server_asks_for_is_handed_on(
+    headers: tuple[str, ...], retry_after_ms: int | None
+) -> None:
     error = await fault(answering(b"slow down", *headers, status="429 Too Many Requests"))
     assert error.facts["reason"] == "rate_limited"
     assert error.facts["retry_after_ms"] == retry_after_ms
@@ -201,7 +203,9 @@ async def test_the_body_of_a_redirect_is_not_read() -> None:
     assert isinstance(await fetch(script), Document)
 
 
-@pytest.mark.parametrize("to", ["file:///etc/hostname", "ftp://127.0.0.1/feed", "gopher://127.0.0.1/", "http://me:pw@127.0.0.1/"])
+@pytest.mark.parametrize(
+    "to", ["file:///etc/hostname", "ftp://127.0.0.1/feed", "gopher://127.0.0.1/", "http://me:pw@127.0.0.1/"]
+)
 async def test_a_redirect_that_leads_astray_is_not_followed(to: str) -> None:
     error = await fault(answering(b"", f"Location: {to}", status="302 Found"))
     assert error.facts["reason"] == "bad_url"

@@ -110,8 +110,10 @@ def _summary(goal: GoalFrame, material: _Material) -> str:
 
 
 def _best(goal: GoalFrame, sentences: Sequence[str], count: int) -> list[str]:
-    """The sentences that bear most on the goal, the best first; of equals the earlier."""
-    return sorted(sentences, key=lambda sentence: -relevance(goal, _Material(sentence, "")))[:count]
+    """The sentences that bear most on the goal, the best first; the first of all where none does."""
+    scores = {sentence: relevance(goal, _Material(sentence, "")) for sentence in sentences}
+    bearing = sorted((sentence for sentence in scores if scores[sentence] > 0), key=lambda sentence: -scores[sentence])
+    return (bearing or [*sentences[:1]])[:count]
 
 
 def _fill(schema: JsonObject, goal: GoalFrame, material: _Material) -> str:

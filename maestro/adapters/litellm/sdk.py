@@ -1,8 +1,8 @@
 """litellm as this process uses it: quiet, alone, without retries of its own.
 
 What is set here: no telemetry, no callbacks, no logging of prompts, httpx as the only transport, because `failures`
-reads the causes that it leaves, and no second request behind our back. litellm 1.106.2 sends one in two cases that no setting
-turns off together: after a broken connection, though the first may be billed, and with `drop_params` after a 422.
+reads the causes that it leaves, and no second request behind our back. litellm 1.106.2 sends one in two cases: after
+a broken connection, which no setting turns off although the first may be billed, and with `drop_params` after a 422.
 """
 
 import logging

@@ -43,6 +43,16 @@ def rebudget(state: PartitionState, row: Row, more: BudgetVector, less: BudgetVe
         ancestor.ledger = _passed_on(ancestor.ledger, change)
 
 
+def move_out(state: PartitionState, row: Row, amount: BudgetVector) -> None:
+    """`amount` left the family for a fork: of what is limited, out of what is free.
+
+    Raises:
+        BudgetExceededError: it is more than is free.
+    """
+    limited = {name: asked for name, asked in amount.items() if row.ledger.account(name).granted is not None}
+    rebudget(state, row, more=BudgetVector({}), less=BudgetVector(limited))
+
+
 def _passed_on(ledger: Ledger, change: Mapping[str, int]) -> Ledger:
     accounts = dict(ledger.accounts)
     for name, by in change.items():

@@ -13,11 +13,11 @@ from maestro.continuation.wait import BUDGET_KEY
 from maestro.errors import ContinuationAlreadyTerminalError, InvalidInput
 from maestro.ids import ContinuationId, MailId, Partition, TimeMs
 from maestro.runtime.ports import TIMERS
-from maestro.runtime.records import Fact, Glance
+from maestro.tick.records import Fact, Glance
 
 
 class MemoryRecords:
-    """maestro.runtime.records.Records in one process."""
+    """maestro.tick.records.Records in one process."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -92,7 +92,7 @@ class MemoryRecords:
 
 
 class MemorySteering:
-    """maestro.runtime.records.Steering in one process."""
+    """maestro.tick.records.Steering in one process."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory

@@ -128,6 +128,8 @@ def birth_plan(birth: Birth, parent: ContinuationId | None) -> dict[str, Any]:
         "pool": birth.pool,
         "grant": birth.grant.root,
         "start": line(birth.start).decode(),
+        "lane": birth.start.lane,
+        "key": birth.start.wake_key,
         "fact": dumps(
             {"type": "born", "cid": birth.cid, "parent": parent, "root": birth.root, "behaviour": birth.behaviour}
         ).decode(),

@@ -15,7 +15,8 @@ from maestro.field.entry import Entry
 from maestro.field.project import Weighed
 from maestro.ids import ContinuationId, EntryId, MailId, Partition, TimeMs, home_partition
 from maestro.mesh.source import SourceRecord
-from maestro.runtime.records import Fact, Glance
+from maestro.tick.records import Fact, Glance
+from maestro.tick.store import Birth
 
 
 class RedisRecords:
@@ -26,7 +27,7 @@ class RedisRecords:
         reply = await self._keys.script("glance", cid, cid)
         if not reply:
             return None
-        checkpoint, epoch, rev, tries, holder, keys, frozen, ready, unread, error, ledger = reply
+        checkpoint, epoch, rev, tries, holder, keys, frozen, ready, unread, error, ledger, last_holder = reply
         return Glance(
             cid=cid,
             checkpoint=checkpoint,
@@ -40,6 +41,7 @@ class RedisRecords:
             error=error.decode() if error else None,
             frozen=frozen != b"0",
             ledger=codec.ledger_of(ledger),
+            last_holder=last_holder.decode() if last_holder else None,
         )
 
     async def ids(self, partition: Partition) -> Sequence[ContinuationId]:
@@ -110,6 +112,17 @@ class RedisSteering:
                 raise exceeded("take back", facts[0].decode(), facts[1], facts[2])
             case _:
                 raise unknown(cid)
+
+    async def fork(self, source: ContinuationId, birth: Birth) -> bool:
+        plan = codec.dumps(codec.birth_plan(birth, None))
+        outcome, *facts = await self._keys.script("fork", source, source, plan, birth.checkpoint, birth.record)
+        match outcome:
+            case b"ok" | b"exists":
+                return bool(outcome == b"ok")
+            case b"budget":
+                raise exceeded("move", facts[0].decode(), facts[1], facts[2])
+            case _:
+                raise unknown(source)
 
     async def freeze(self, cid: ContinuationId, frozen: bool) -> None:
         if not await self._keys.script("freeze", cid, cid, int(frozen)):

@@ -188,7 +188,7 @@ class _Asked(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.OK, orjson.dumps({"day": day.date}), "application/json")
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Says nothing: the demo tells what matters."""
 
     def _answer_feed(self) -> None:

@@ -5,7 +5,7 @@ import sys
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 
 from maestro.adapters.litellm.rehearsal import rehearse
 from maestro.adapters.litellm.structured import schema_instruction
@@ -40,7 +40,7 @@ class Everything(BaseModel):
     part: Part | None = None
 
 
-def prompt(about: str, schema: type[BaseModel] | None = None) -> list[dict[str, object]]:
+def prompt(about: str, schema: type[BaseModel] | None = None) -> list[dict[str, JsonValue]]:
     system = GOAL if schema is None else f"{GOAL}\n\n{schema_instruction(schema.model_json_schema())}"
     return [{"role": "system", "content": system}, {"role": "user", "content": about}]
 
@@ -78,7 +78,7 @@ def test_without_a_schema_it_answers_with_the_sentences_that_bear_most_on_the_go
 
 
 def test_without_headings_the_system_prompt_is_the_goal_and_the_last_message_the_material():
-    plain = [
+    plain: list[dict[str, JsonValue]] = [
         {"role": "system", "content": "robots"},
         {"role": "user", "content": "It rained. Robots walk. We had tea."},
     ]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from maestro.adapters.litellm.structured import NotAnObject, read_object, schema_in, schema_instruction
+from maestro.adapters.litellm.structured import JsonObject, NotAnObject, read_object, schema_in, schema_instruction
 
-SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+SCHEMA: JsonObject = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ def test_the_event_of_an_item_is_untrusted_and_carries_what_a_reader_needs() -> 
 
 def test_an_absurdly_large_item_becomes_an_event_all_the_same() -> None:
     quotes = '"' * 50_000
-    event = told(Item(title=quotes, abstract=quotes, guid=quotes, authors=(quotes,) * 5_000, categories=(quotes,) * 5_000))
+    event = told(
+        Item(title=quotes, abstract=quotes, guid=quotes, authors=(quotes,) * 5_000, categories=(quotes,) * 5_000)
+    )
     assert isinstance(event.payload, dict)
     assert event.payload["abstract"] == quotes[:MAX_ABSTRACT_CHARS]
 

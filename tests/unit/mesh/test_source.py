@@ -149,7 +149,13 @@ def test_a_change_of_state_is_told_once_in_each_direction_and_under_its_own_key(
     steps = [(new, well), (well, down), (down, still_down), (still_down, up), (up, down_again)]
     told = [state_event(before, after, NOW) for before, after in steps]
 
-    assert [event and event.type for event in told] == [None, "source.degraded", None, "source.recovered", "source.degraded"]
+    assert [event and event.type for event in told] == [
+        None,
+        "source.degraded",
+        None,
+        "source.recovered",
+        "source.degraded",
+    ]
     events = [event for event in told if event]
     assert {event.subject for event in events} == {"source.arxiv"}
     assert len({event.id for event in events}) == 3

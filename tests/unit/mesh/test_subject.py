@@ -11,7 +11,23 @@ def test_a_subject_of_one_to_eight_tokens_is_taken(subject: str) -> None:
 
 @pytest.mark.parametrize(
     "subject",
-    ["", ".", "a.", ".a", "a..b", "a b", "a.*", ">", "a/b", "a{b}", "ä", "a\n", "a.b.c.d.e.f.g.h.i", "x" * 65, "." * 9**5],
+    [
+        "",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "a b",
+        "a.*",
+        ">",
+        "a/b",
+        "a{b}",
+        "ä",
+        "a\n",
+        "a.b.c.d.e.f.g.h.i",
+        "x" * 65,
+        "." * 9**5,
+    ],
 )
 def test_anything_else_is_refused_as_a_subject(subject: str) -> None:
     with pytest.raises(InvalidInput) as caught:

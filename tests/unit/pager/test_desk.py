@@ -42,12 +42,14 @@ class Gate:
 
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     asked: int = 0
-    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    expected: int = 1
+    all_asked: asyncio.Event = field(default_factory=asyncio.Event)
     outcome: Exception | None = None
 
     async def __call__(self, request: ModelRequest) -> ModelCallResult:
         self.asked += 1
-        self.entered.set()
+        if self.asked == self.expected:
+            self.all_asked.set()
         await self.opened.wait()
         if self.outcome:
             raise self.outcome
@@ -58,18 +60,17 @@ async def test_two_callers_with_one_call_id_share_one_provider_call():
     gate, answers = Gate(), MemoryAnswers()
     desk = PagerDesk(gate, answers)
     first, second = asyncio.create_task(desk.call(request())), asyncio.create_task(desk.call(request()))
-    await gate.entered.wait()
+    await gate.all_asked.wait()
     gate.opened.set()
     assert await first == await second
     assert (gate.asked, desk.under_way) == (1, 0)
 
 
 async def test_different_calls_do_not_wait_for_each_other():
-    gate = Gate()
+    gate = Gate(expected=3)
     desk = PagerDesk(gate, MemoryAnswers())
     tasks = [asyncio.create_task(desk.call(request(call_id=CallId(f"call-{n}")))) for n in range(3)]
-    while gate.asked < 3:
-        await asyncio.sleep(0)
+    await gate.all_asked.wait()
     gate.opened.set()
     assert [(await task).call_id for task in tasks] == ["call-0", "call-1", "call-2"]
 
@@ -86,7 +87,7 @@ async def test_a_caller_that_goes_away_does_not_stop_the_call():
     gate, answers = Gate(), MemoryAnswers()
     desk = PagerDesk(gate, answers)
     caller = asyncio.create_task(desk.call(request()))
-    await gate.entered.wait()
+    await gate.all_asked.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
@@ -100,7 +101,7 @@ async def test_a_call_that_everybody_left_is_journaled_all_the_same():
     gate, answers = Gate(), MemoryAnswers()
     desk = PagerDesk(gate, answers)
     caller = asyncio.create_task(desk.call(request()))
-    await gate.entered.wait()
+    await gate.all_asked.wait()
     caller.cancel()
     gate.opened.set()
     await desk.drain()

@@ -46,7 +46,7 @@ async def test_a_recoverable_error_is_retried_and_then_goes_to_the_next_provider
 
 
 async def test_one_failure_is_answered_by_the_same_provider():
-    time, (first, second), router = chain([ProviderUnavailable("500")], [])
+    time, (_, second), router = chain([ProviderUnavailable("500")], [])
     answer = await router.answer(request())
     assert (answer.content, answer.attempts, second.calls) == ("p1", 2, 0)
     assert time.slept_ms == [500]
@@ -93,7 +93,7 @@ async def test_a_target_that_failed_cools_down_and_is_asked_again_afterwards():
 
 
 async def test_a_target_that_lost_an_answer_cools_down_too():
-    _, (first, second), router = chain([AnswerLost("cut")], [])
+    _, _, router = chain([AnswerLost("cut")], [])
     with pytest.raises(AnswerLost):
         await router.answer(request())
     assert (await router.answer(request())).content == "p2"

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from maestro.budget.vector import BudgetVector
 from maestro.errors import UnpricedModel
@@ -99,7 +100,7 @@ def test_the_input_bound_counts_every_byte_that_is_sent():
     assert input_bound_tokens(messages, "system") == plain + len("system")
     tool = Tool(name="search", description="d" * 500)
     assert input_bound_tokens(messages, None, (tool,)) > plain + 500
-    schema = {"type": "object", "description": "d" * 500}
+    schema: dict[str, JsonValue] = {"type": "object", "description": "d" * 500}
     assert input_bound_tokens(messages, None, (), schema) > plain + 1_000
 
 

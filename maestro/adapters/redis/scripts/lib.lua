@@ -3,7 +3,7 @@
 --   c:<cid> checkpoint   x:<cid> control state   l:<cid> log       m:/k:<cid> mail and control mail
 --   j:<cid> journal      b:<cid> ledger          e:<cid> entries   f:<cid>:<half-life> ranked set
 -- x fields: ep epoch, rev, ce epoch of the last commit, h holder, wk wake keys, pl pool, st status, tr tries,
---   jn children still to join, hd hold, fr frozen (2: ready when thawed), pa parent, cs control mails seen at adoption
+--   jn children still to join, hd hold, fr frozen (2: ready when thawed), pa parent, cs control mails seen at adoption, lh last holder
 local P = KEYS[1] .. ':'
 local MAILBOX_LIMIT = 10000
 local SIGNAL_LIMIT = 64
@@ -129,6 +129,18 @@ local function settle(cid, call_id, charge)
   return true
 end
 
+-- Money from outside comes or goes: each ancestor passes on what changed.
+local function pass_on(cid, change)
+  local ancestor = call('HGET', X(cid), 'pa')
+  while ancestor and ancestor ~= '' do
+    for resource, by in pairs(change) do
+      if money(ancestor, resource) then call('HINCRBY', P .. 'b:' .. ancestor, resource .. '.g', by) end
+      call('HINCRBY', P .. 'b:' .. ancestor, resource .. '.l', by)
+    end
+    ancestor = call('HGET', X(ancestor), 'pa')
+  end
+end
+
 -- An ended one gives what is free back to its parent; an ended parent passes it on.
 local function give_back(cid)
   local parent = call('HGET', X(cid), 'pa')
@@ -159,7 +171,7 @@ local function birth(b, checkpoint, record, at)
   count('created')
   count('status:pending')
   fact(b.fact)
-  deliver(b.cid, 'mail', 'start', '', b.start, at)
+  deliver(b.cid, b.lane, b.key, '', b.start, at)
 end
 
 local function held_away(cid, holder)
@@ -176,7 +188,7 @@ local function adopt(pool, holder, lease_ms, at)
     if x[1] and not TERMINAL[x[1]] and x[2] == '' and x[3] == '0' then
       local epoch = call('HINCRBY', X(cid), 'ep', 1)
       local tries = call('HINCRBY', X(cid), 'tr', 1)
-      call('HSET', X(cid), 'h', holder, 'cs', call('LLEN', P .. 'k:' .. cid))
+      call('HSET', X(cid), 'h', holder, 'lh', holder, 'cs', call('LLEN', P .. 'k:' .. cid))
       call('ZREM', P .. 'timers', cid .. ' !retry')
       call('SADD', P .. 'held:' .. holder, cid)
       call('ZADD', P .. 'leases', at + lease_ms, holder)

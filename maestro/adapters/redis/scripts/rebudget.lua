@@ -1,6 +1,6 @@
 -- ARGV: cid, more JSON, less JSON, key, mail line. -> ok | unknown | terminal | budget
 local cid, more, less = ARGV[1], cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
-local x = call('HMGET', X(cid), 'st', 'wk', 'h', 'pa')
+local x = call('HMGET', X(cid), 'st', 'wk', 'h')
 if not x[1] then return {'unknown'} end
 local member = 'B ' .. cid .. ' ' .. ARGV[4]
 if call('ZSCORE', P .. 'seen', member) then return {'ok', call('HGETALL', P .. 'b:' .. cid)} end
@@ -13,7 +13,6 @@ end
 local at = now_ms()
 call('ZADD', P .. 'seen', at, member)
 
--- money from outside: each ancestor passes on what it gets, or gets back
 local change = {}
 for resource, amount in pairs(less) do change[resource] = -amount end
 for resource, amount in pairs(more) do
@@ -22,14 +21,7 @@ for resource, amount in pairs(more) do
 end
 grant(cid, more)
 add(cid, 'g', less, -1)
-local ancestor = x[4]
-while ancestor and ancestor ~= '' do
-  for resource, by in pairs(change) do
-    if money(ancestor, resource) then call('HINCRBY', P .. 'b:' .. ancestor, resource .. '.g', by) end
-    call('HINCRBY', P .. 'b:' .. ancestor, resource .. '.l', by)
-  end
-  ancestor = call('HGET', X(ancestor), 'pa')
-end
+pass_on(cid, change)
 -- a tick under way may be about to wait for this very grant
 if next(more) and (x[3] ~= '' or string.find(x[2], ',budget,', 1, true)) then
   put(cid, 'control', 'control', ARGV[5], at)

@@ -7,6 +7,7 @@ from typing import Protocol
 from maestro.budget.ledger import Ledger
 from maestro.budget.vector import BudgetVector
 from maestro.ids import ContinuationId, Partition, TimeMs
+from maestro.tick.store import Birth
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Glance:
     """Why the last try of the open tick failed."""
     frozen: bool
     ledger: Ledger
+    last_holder: str | None = None
+    """Who holds it, or held it last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,14 @@ class Steering(Protocol):
 
         Raises:
             BudgetExceededError: `less` takes back more than is free.
+        """
+        ...
+
+    async def fork(self, source: ContinuationId, birth: Birth) -> bool:
+        """The fork exists, and its grant has moved from what `source` has free; False when it did exist already.
+
+        Raises:
+            BudgetExceededError: the grant is more than `source` has free.
         """
         ...
 

@@ -1,0 +1,305 @@
+"""The Python client: a handle needs only the store; `actor()` alone needs Ray.
+
+Every verb has two forms, `h.send(...)` and, for asyncio, `await h.asend(...)`. The first runs the second on one
+background event loop, so that a handle works in scripts, notebooks and threads alike.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import wraps
+from importlib.metadata import entry_points
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import orjson
+from pydantic import JsonValue
+
+from maestro.budget.vector import BudgetVector, budget_vector, usd_micros
+from maestro.continuation.goal import GoalFrame
+from maestro.continuation.mail import Control
+from maestro.errors import ClusterError, InvalidInput, MaestroError, StoreUnavailable, TimedOut
+from maestro.ids import ContinuationId, Partition, partition_of
+from maestro.pane import views
+from maestro.runtime import verbs
+from maestro.runtime.verbs import Installation, Start
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+POLL_S = 0.25  # how often a waiting client looks at the feed
+
+
+class _Loop:
+    """One background event loop per process, made at the first synchronous call."""
+
+    _lock = threading.Lock()
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def run(cls, work: Coroutine[Any, Any, R]) -> R:
+        with cls._lock:
+            if cls._loop is None:
+                cls._loop = asyncio.new_event_loop()
+                threading.Thread(target=cls._loop.run_forever, name="maestro-client", daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(work, cls._loop).result()
+
+
+def _sync(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[S, P], R]:
+    """The synchronous form of an asynchronous method."""
+
+    @wraps(method)
+    def call(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        return _Loop.run(method(self, *args, **kwargs))
+
+    return call
+
+
+class Maestro:
+    """A connection to one tenant's continuations."""
+
+    def __init__(self, installation: Installation, cluster: str | None = None) -> None:
+        self.installation = installation
+        self._cluster = cluster
+
+    @classmethod
+    async def aconnect(cls, redis_url: str | None = None, address: str | None = None, tenant: str | None = None) -> Self:
+        """Connected to the store of this installation, found as the CLI finds it.
+
+        Raises:
+            StoreUnavailable: nothing answers there; `maestro up` starts it.
+        """
+        return cls(await _opener()(redis_url=redis_url, tenant=tenant), address)
+
+    @classmethod
+    def connect(cls, redis_url: str | None = None, address: str | None = None, tenant: str | None = None) -> Self:
+        """See `aconnect`."""
+        return _Loop.run(cls.aconnect(redis_url=redis_url, address=address, tenant=tenant))
+
+    async def astart(
+        self,
+        behaviour: str | type,
+        *,
+        goal: str | GoalFrame,
+        budget: BudgetVector | None = None,
+        input: JsonValue = None,
+        name: str | None = None,
+        pool: str | None = None,
+    ) -> "ContinuationHandle":
+        """A new root continuation is ready; its handle."""
+        asked = Start(
+            behaviour=behaviour if isinstance(behaviour, str) else str(getattr(behaviour, "name", behaviour.__name__)),
+            goal=GoalFrame(goal=goal) if isinstance(goal, str) else goal,
+            budget=budget,
+            input=input,
+            name=name,
+            pool=pool or getattr(behaviour, "pool", "default"),
+        )
+        return ContinuationHandle(await verbs.start(self.installation, asked), self)
+
+    async def aget(self, text: str) -> "ContinuationHandle":
+        """The handle of an id, a unique prefix of one, or a name."""
+        return ContinuationHandle(await verbs.find(self.installation, text), self)
+
+    async def alist(self) -> list[dict[str, JsonValue]]:
+        """One row per continuation, oldest first."""
+        at, rows = self.installation, []
+        for partition in verbs.partitions(at):
+            cids = await at.backend.records.ids(partition)
+            glances = await asyncio.gather(*(at.backend.records.glance(cid) for cid in cids))
+            rows += [views.row(views.opened(glance, at.seal, at.tenant)) for glance in glances if glance is not None]
+        return sorted(rows, key=lambda row: str(row["id"]))
+
+    async def aclose(self) -> None:
+        await self.installation.backend.close()
+
+    start, get, list, close = _sync(astart), _sync(aget), _sync(alist), _sync(aclose)
+
+
+class ContinuationHandle:
+    """One continuation, asleep or awake, wherever it is."""
+
+    def __init__(self, cid: ContinuationId, maestro: Maestro) -> None:
+        self.id = cid
+        self._maestro = maestro
+
+    def __repr__(self) -> str:
+        return f"ContinuationHandle({self.id!r})"
+
+    @property
+    def _at(self) -> Installation:
+        return self._maestro.installation
+
+    async def _view(self) -> views.View:
+        return views.opened(await verbs.glance_of(self._at, self.id), self._at.seal, self._at.tenant)
+
+    async def astatus(self) -> dict[str, JsonValue]:
+        """All that `maestro show` tells."""
+        view = await self._view()
+        found = views.findings(await self._at.backend.records.findings(view.checkpoint.root))
+        return views.show(view, found)
+
+    async def awhy(self) -> str:
+        """Why it is as it is, in one sentence."""
+        return views.why(await self._view())
+
+    async def asend(self, body: JsonValue, subject: str = "", key: str | None = None) -> str:
+        """A message is in its mailbox; returns the mail's id. The same `key` again sends nothing."""
+        return await verbs.send(self._at, self.id, body, subject, key)
+
+    async def areply(self, text: str) -> str:
+        """Its question is answered."""
+        return await verbs.reply(self._at, self.id, text)
+
+    async def aapprove(self, approval: str) -> str:
+        """A person approves what it asks."""
+        return await verbs.decide(self._at, self.id, approval, approved=True)
+
+    async def adeny(self, approval: str) -> str:
+        """A person denies what it asks."""
+        return await verbs.decide(self._at, self.id, approval, approved=False)
+
+    async def aresult(self, timeout_s: float = 60) -> JsonValue:
+        """What it finished with, as soon as it has.
+
+        Raises:
+            TimedOut: it has not ended within `timeout_s`; it goes on.
+            MaestroError: it ended otherwise than completed.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                async for _ in self._changes():
+                    checkpoint = (await self._view()).checkpoint
+                    if checkpoint.status == "completed":
+                        return checkpoint.result
+                    if checkpoint.terminal:
+                        raise MaestroError(f"{self.id} ended {checkpoint.status}: {checkpoint.stop_detail}")
+        except TimeoutError:
+            why = await self.awhy()
+            raise TimedOut(f"{self.id} has not ended in {timeout_s} s: {why}", hint="ask again with a longer timeout_s") from None
+        raise AssertionError("the feed has no end")
+
+    async def aevents(self, after: str = "0-0") -> list[dict[str, JsonValue]]:
+        """What the feed tells of it, oldest first."""
+        facts: list[dict[str, JsonValue]] = []
+        partition, batch = self._partition, None
+        while batch is None or batch:
+            batch = await self._at.backend.records.feed(partition, after)
+            facts += [{**orjson.loads(fact.body), "position": fact.position} for fact in batch]
+            after = batch[-1].position if batch else after
+        return [fact for fact in facts if fact.get("cid") == self.id]
+
+    async def alog(self, first: int = 1, last: int = -1) -> list[dict[str, JsonValue]]:
+        """The committed ticks, one record each."""
+        lines = await self._at.backend.records.log(self.id, first, last)
+        return [views.log_line(line, at_ms, self._at.seal, self.id, self._at.tenant) for at_ms, line in lines]
+
+    async def afield(self, n: int = 20) -> list[dict[str, JsonValue]]:
+        """The top of its context field, heaviest first."""
+        now_ms = await self._at.backend.clock.now_ms()
+        top = await self._at.backend.shelf.top(self.id, n, now_ms)
+        return [{**weighed.entry.model_dump(mode="json"), "weight": weighed.weight} for weighed in top]
+
+    async def afork(self, at: int | None = None, share: float = 0.5) -> "ContinuationHandle":
+        """A copy as it was after tick `at` (now, by default), with `share` of what is free."""
+        return ContinuationHandle(await verbs.fork(self._at, self.id, at, share), self._maestro)
+
+    async def arebudget(self, key: str | None = None, **changes: str) -> dict[str, JsonValue]:
+        """The grant changed by, for example, usd="+1.00" or usd="-0.50"; returns the budget as it is now."""
+        more, less = budget_changes(changes)
+        return views.budget(await verbs.rebudget(self._at, self.id, more, less, key))
+
+    async def acancel(self) -> None:
+        """It ends before its next tick, as cancelled."""
+        await verbs.order(self._at, self.id, Control.CANCEL)
+
+    async def akill(self) -> None:
+        """It ends at once; nothing of a tick under way is committed."""
+        await verbs.order(self._at, self.id, Control.KILL)
+
+    async def afreeze(self, frozen: bool = True) -> None:
+        """Nothing wakes it until it is thawed; what comes queues."""
+        await self._at.backend.steering.freeze(self.id, frozen)
+
+    async def awake(self) -> None:
+        """It ticks once, whatever it waits for."""
+        await verbs.order(self._at, self.id, Control.WAKE)
+
+    async def aactor(self, timeout_s: float = 30) -> Any:
+        """The Ray actor that holds it, or held it for the tick that this call woke it for.
+
+        Raises:
+            TimedOut: no actor took it within `timeout_s`.
+            ClusterError: Ray is not there.
+        """
+        before = await verbs.glance_of(self._at, self.id)
+        if before.holder is None:
+            await self.awake()
+        try:
+            async with asyncio.timeout(timeout_s):
+                async for _ in self._changes():
+                    now = await verbs.glance_of(self._at, self.id)
+                    if now.last_holder is not None and (now.holder or now.epoch > before.epoch):
+                        return await asyncio.to_thread(cluster().actor, now.last_holder.split("#")[0])
+        except TimeoutError:
+            raise TimedOut(f"no actor took {self.id} within {timeout_s} s", hint="see `maestro status`") from None
+        raise AssertionError("the feed has no end")
+
+    async def _changes(self) -> AsyncIterator[None]:
+        """Yields now, and whenever something may have changed."""
+        while True:
+            yield
+            await asyncio.sleep(POLL_S)
+
+    @property
+    def _partition(self) -> Partition:
+        return partition_of(self.id)
+
+    status, why, send, reply, result = _sync(astatus), _sync(awhy), _sync(asend), _sync(areply), _sync(aresult)
+    approve, deny, events, log, field = _sync(aapprove), _sync(adeny), _sync(aevents), _sync(alog), _sync(afield)
+    fork, rebudget, cancel, kill = _sync(afork), _sync(arebudget), _sync(acancel), _sync(akill)
+    freeze, wake, actor = _sync(afreeze), _sync(awake), _sync(aactor)
+
+
+def budget_changes(changes: dict[str, str]) -> tuple[BudgetVector, BudgetVector]:
+    """(more, less) as people write them: {"usd": "+1.00", "expensive_model_calls": "-2"}.
+
+    Raises:
+        InvalidInput: an amount without a sign, or one that is no amount.
+    """
+    more: dict[str, int] = {}
+    less: dict[str, int] = {}
+    for resource, text in changes.items():
+        field = f"budget.{resource}"
+        if text[:1] not in ("+", "-"):
+            raise InvalidInput(f"{text!r} is no change of {resource}", field=field, hint="write +1.00 or -0.50")
+        amount = usd_micros(text[1:], field) if resource == "usd" else _count(text[1:], field)
+        (more if text[0] == "+" else less)[resource] = amount
+    return budget_vector(more), budget_vector(less)
+
+
+def cluster() -> Any:
+    """The Ray side, by the entry point `maestro.cluster`.
+
+    Raises:
+        ClusterError: it is not installed here.
+    """
+    found = tuple(entry_points(group="maestro.cluster"))
+    if not found:
+        raise ClusterError("the Ray side is not installed here", hint="install maestro with its actors")
+    return found[0].load()()
+
+
+def _opener() -> Callable[..., Awaitable[Installation]]:
+    """How a store is opened, by the entry point `maestro.store`: the client itself knows no store."""
+    found = tuple(entry_points(group="maestro.store"))
+    if not found:
+        raise StoreUnavailable("no store adapter is installed", hint="install maestro with its entry points")
+    opener: Callable[..., Awaitable[Installation]] = found[0].load()
+    return opener
+
+
+def _count(text: str, field: str) -> int:
+    if not text.isdecimal():
+        raise InvalidInput(f"{text!r} is no whole number", field=field, hint="write +2 or -2")
+    return int(text)

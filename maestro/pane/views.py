@@ -1,0 +1,170 @@
+"""What people are shown of a continuation: one JSON-able value per question, the same in CLI, client and API."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+from pydantic import JsonValue
+
+from maestro.budget.ledger import Ledger
+from maestro.continuation.checkpoint import Checkpoint, LogRecord, digest
+from maestro.continuation.envelope import Seal
+from maestro.continuation.lifecycle import Activity, Hold, activity
+from maestro.continuation.wait import ScheduledWake, describe, parts
+from maestro.errors import IntegrityError
+from maestro.ids import ContinuationId, TenantId, TimeMs
+from maestro.tick.records import Glance
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A continuation, opened and checked, with its surroundings in the store."""
+
+    glance: Glance
+    checkpoint: Checkpoint
+
+    @property
+    def activity(self) -> Activity:
+        c, g = self.checkpoint, self.glance
+        hold = Hold.FROZEN if g.frozen else c.hold
+        return activity(c.status, c.wait, hold, g.holder, g.ready_since_ms is not None)
+
+    @property
+    def residency(self) -> str:
+        return "resident" if self.glance.holder else "passive"
+
+
+def opened(glance: Glance, seal: Seal, tenant: TenantId) -> View:
+    """The view of a glance.
+
+    Raises:
+        IntegrityError: the checkpoint was changed after it was written.
+    """
+    envelope = seal.open(glance.checkpoint, "checkpoint", glance.cid, tenant)
+    if envelope.rev != glance.rev:
+        raise IntegrityError(f"{glance.cid}: the checkpoint is of rev {envelope.rev}, the store says {glance.rev}")
+    return View(glance, Checkpoint.model_validate_json(envelope.body))
+
+
+def row(view: View) -> dict[str, JsonValue]:
+    """One line of `list`."""
+    c = view.checkpoint
+    return {
+        "id": c.id,
+        "name": c.name,
+        "behaviour": c.behaviour,
+        "activity": view.activity.value,
+        "status": c.status.value,
+        "hold": _hold(view),
+        "rev": view.glance.rev,
+        "goal": c.goal.goal,
+        "parent": c.parent,
+        "reason": why(view),
+        "spent_usd_micros": view.glance.ledger.account("usd").spent,
+        "updated_at_ms": c.updated_at_ms,
+    }
+
+
+def show(view: View, findings: Sequence[Mapping[str, JsonValue]], node: str | None = None) -> dict[str, JsonValue]:
+    """Everything that `show` tells; the shape is stable (INTERFACES)."""
+    c, g = view.checkpoint, view.glance
+    return {
+        "id": c.id,
+        "name": c.name,
+        "tenant": c.tenant,
+        "behaviour": c.behaviour,
+        "behaviour_version": c.behaviour_version,
+        "status": c.status.value,
+        "activity": view.activity.value,
+        "residency": view.residency,
+        "hold": _hold(view),
+        "hold_detail": c.hold_detail,
+        "goal": c.goal.model_dump(mode="json"),
+        "parent": c.parent,
+        "root": c.root,
+        "children": [{"id": cid, **child.model_dump(mode="json")} for cid, child in c.children.items()],
+        "forked_from": c.forked_from.model_dump(mode="json") if c.forked_from else None,
+        "rev": g.rev,
+        "epoch": g.epoch,
+        "wait": c.wait.model_dump(mode="json") if c.wait is not None else None,
+        "why": why(view),
+        "next_wake_ms": next_wake_ms(c),
+        "budget": budget(g.ledger),
+        "interests": [interest.model_dump(mode="json") for interest in c.interests],
+        "unread": g.unread,
+        "tries": g.tries,
+        "error": g.error,
+        "pool": c.pool,
+        "actor": g.holder,
+        "node": node,
+        "state": c.state,
+        "input": c.input,
+        "result": c.result,
+        "stop_reason": c.stop_reason,
+        "stop_detail": c.stop_detail,
+        "created_at_ms": c.created_at_ms,
+        "updated_at_ms": c.updated_at_ms,
+        "findings": [dict(finding) for finding in findings if finding.get("continuation") == c.id],
+    }
+
+
+def why(view: View) -> str:
+    """Why the continuation is as it is: one sentence, for every continuation in every state."""
+    c, g = view.checkpoint, view.glance
+    if c.terminal:
+        return f"{c.status}: {c.stop_detail or c.stop_reason}"
+    if g.holder:
+        return f"thinking in {g.holder}: tick {g.rev + 1}, try {g.tries}"
+    if g.frozen:
+        return f"frozen by a person; {g.unread} unread" + (f"; before: {describe(c.wait)}" if c.wait else "")
+    if c.hold is not None:
+        return f"held, {c.hold}: {c.hold_detail}"
+    if g.ready_since_ms is not None:
+        return f"ready since {g.ready_since_ms} ms, waiting for an actor of pool {c.pool}"
+    if g.error is not None:
+        return f"try {g.tries} of tick {g.rev + 1} failed and will be repeated: {g.error}"
+    if c.wait is None:
+        return f"born, its start is on its way to pool {c.pool}"
+    interests = f"; subscribed to {', '.join(i.pattern for i in c.interests)}" if c.interests else ""
+    return describe(c.wait) + interests + (f"; {g.unread} unread that do not wake it" if g.unread else "")
+
+
+def next_wake_ms(checkpoint: Checkpoint) -> TimeMs | None:
+    """When it wakes by itself, if it does."""
+    waits = parts(checkpoint.wait) if checkpoint.wait is not None else ()
+    dues = [*checkpoint.timers.values(), *(w.wake_at_ms for w in waits if isinstance(w, ScheduledWake))]
+    return min(dues, default=None)
+
+
+def budget(ledger: Ledger) -> dict[str, JsonValue]:
+    """Resource -> granted, free, reserved, spent, lent; granted and free are null where nothing limits."""
+    return {
+        name: {
+            "granted": account.granted,
+            "free": account.free,
+            "reserved": account.reserved,
+            "spent": account.spent,
+            "lent": account.lent,
+        }
+        for name, account in sorted(ledger.accounts.items())
+    }
+
+
+def log_line(sealed: bytes, committed_at_ms: TimeMs, seal: Seal, cid: ContinuationId, tenant: TenantId) -> dict[str, JsonValue]:
+    """One record of `log -o jsonl`; the shape is stable (INTERFACES).
+
+    Raises:
+        IntegrityError: the record was changed after it was written.
+    """
+    body = seal.open(sealed, "record", cid, tenant).body
+    record: dict[str, JsonValue] = LogRecord.model_validate_json(body).model_dump(mode="json")
+    return {**record, "hash": digest(body), "committed_at_ms": committed_at_ms}
+
+
+def findings(lines: Sequence[bytes]) -> list[dict[str, JsonValue]]:
+    return [orjson.loads(line) for line in lines]
+
+
+def _hold(view: View) -> str | None:
+    hold = Hold.FROZEN if view.glance.frozen else view.checkpoint.hold
+    return hold.value if hold else None
