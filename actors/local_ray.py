@@ -109,9 +109,20 @@ class Place:
 def start(place: Place, settings: Settings) -> Head:
     """A head runs in processes that outlive this one, and is recorded.
 
+    Ray gives a node 30 s to register, which a busy machine may not keep: one more try costs less than an error.
+
     Raises:
         ClusterError: it did not come up; what had started is ended again.
     """
+    try:
+        head = _try_start(place, settings)
+    except ClusterError:
+        head = _try_start(place, settings)
+    place.record(head)
+    return head
+
+
+def _try_start(place: Place, settings: Settings) -> Head:
     wished = {
         "num_cpus": settings.ray_cpus or os.cpu_count(),
         "object_store_bytes": OBJECT_STORE_BYTES,
@@ -135,13 +146,10 @@ def start(place: Place, settings: Settings) -> Head:
             told = json.loads(said)
         except (subprocess.TimeoutExpired, json.JSONDecodeError):
             kill_all(Signs(str(place.temp_dir), starter.pid))
-            starter.wait()
-            raise ClusterError(
-                f"Ray did not start: {_last_line(log)}", hint=f"read {log} and {place.temp_dir}"
-            ) from None
-    head = Head(told["address"], told["dashboard"], told["pids"], starter.pid, boot_id())
-    place.record(head)
-    return head
+            starter.communicate()
+            hint = f"read {log} and {place.temp_dir}"
+            raise ClusterError(f"Ray did not start: {_last_line(log)}", hint=hint) from None
+    return Head(told["address"], told["dashboard"], told["pids"], starter.pid, boot_id())
 
 
 def _environment(place: Place) -> Mapping[str, str]:

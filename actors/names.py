@@ -14,6 +14,9 @@ RELAY = "relay"
 REAPER = "reaper"
 PROJECTOR = "projector"
 WAREHOUSE = "warehouse"
+PAGER = "pager"
+PLACER = "placer"
+SOURCE_KEEPER = "source-keeper"
 
 
 def actor_name(spec: ChildSpec) -> str:

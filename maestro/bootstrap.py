@@ -17,6 +17,7 @@ from maestro.runtime.backend import Backend
 from maestro.runtime.publisher import MeshPublisher
 from maestro.runtime.verbs import Installation
 from maestro.settings import Settings
+from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Repertoire
 
 SHIPPED = "maestro.behaviours"
@@ -77,3 +78,8 @@ def enter_process(settings: Settings, process: str) -> None:
     """Logs of this process go to its file and to standard error, without any secret."""
     telemetry.configure(process, settings.log_level, settings.home / "logs")
     telemetry.hide(settings.secret_values())
+
+
+async def open_answers(settings_json: str) -> JournaledAnswers:
+    """Where a pager makes its answers durable, from the settings it was handed."""
+    return JournaledAnswers((await open_store(Settings.from_json(settings_json))).journals)

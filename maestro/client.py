@@ -63,7 +63,9 @@ class Maestro:
         self._cluster = cluster
 
     @classmethod
-    async def aconnect(cls, redis_url: str | None = None, address: str | None = None, tenant: str | None = None) -> Self:
+    async def aconnect(
+        cls, redis_url: str | None = None, address: str | None = None, tenant: str | None = None
+    ) -> Self:
         """Connected to the store of this installation, found as the CLI finds it.
 
         Raises:
@@ -176,7 +178,9 @@ class ContinuationHandle:
                         raise MaestroError(f"{self.id} ended {checkpoint.status}: {checkpoint.stop_detail}")
         except TimeoutError:
             why = await self.awhy()
-            raise TimedOut(f"{self.id} has not ended in {timeout_s} s: {why}", hint="ask again with a longer timeout_s") from None
+            raise TimedOut(
+                f"{self.id} has not ended in {timeout_s} s: {why}", hint="ask again with a longer timeout_s"
+            ) from None
         raise AssertionError("the feed has no end")
 
     async def aevents(self, after: str = "0-0") -> list[dict[str, JsonValue]]:

@@ -1,7 +1,7 @@
 """Envelopes: what is kept is signed, and belongs to one place only.
 
-An envelope is a JSON header line and the JSON body after it. The MAC covers kind, id, tenant, epoch, rev, the hash of the
-log record it follows, and the body: no byte can change, and no blob of one continuation passes for another's.
+An envelope is a JSON header line and the JSON body after it. The MAC covers kind, id, tenant, epoch, rev, the hash of
+the log record it follows, and the body: no byte can change, and no blob of one continuation passes for another's.
 
 Source: PROMISES 5.2, M4; HMAC-SHA256.
 """

@@ -43,9 +43,7 @@ TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CA
 
 MOVES: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.RESUMING, Status.EXPIRED, Status.CANCELLED, Status.SUPERSEDED}),
-    Status.RESUMING: frozenset(
-        {Status.PENDING, Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.SUPERSEDED}
-    ),
+    Status.RESUMING: frozenset({Status.PENDING, Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.SUPERSEDED}),
     **{status: frozenset() for status in TERMINAL},
 }
 

@@ -20,17 +20,18 @@ def apply(before: Mapping[str, JsonValue], patch: Sequence[JsonValue]) -> dict[s
     """`before` with `patch` applied; `before` itself stays as it is."""
     result = dict(before)
     for change in patch:
-        assert isinstance(change, list) and isinstance(change[0], list)  # noqa: S101 - the shape that diff makes
-        *parents, last = (str(key) for key in change[0])
+        path, *value = change if isinstance(change, list) else ()
+        *parents, last = (str(key) for key in path) if isinstance(path, list) else ()
         place = result
         for key in parents:
             inner = place[key]
-            place[key] = dict(inner) if isinstance(inner, dict) else {}
-            place = place[key]  # type: ignore[assignment]
-        if len(change) == 1:
-            del place[last]
+            copy = dict(inner) if isinstance(inner, dict) else {}
+            place[key] = copy
+            place = copy
+        if value:
+            place[last] = value[0]
         else:
-            place[last] = change[1]
+            del place[last]
     return result
 
 

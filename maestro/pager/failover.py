@@ -166,7 +166,7 @@ class FailoverModelRouter:
                 self._cool(provider)
                 raise
             except RecoverableModelError as error:
-                run.failures.append(f"{provider.target}: {error.message}")
+                run.failures.append(error.message)
                 if self._timing.now_ms() >= run.deadline_ms:
                     break  # the call's own deadline says nothing about the target
                 self._cool(provider, self._retry_after_ms(error))

@@ -150,7 +150,9 @@ def budget(ledger: Ledger) -> dict[str, JsonValue]:
     }
 
 
-def log_line(sealed: bytes, committed_at_ms: TimeMs, seal: Seal, cid: ContinuationId, tenant: TenantId) -> dict[str, JsonValue]:
+def log_line(
+    sealed: bytes, committed_at_ms: TimeMs, seal: Seal, cid: ContinuationId, tenant: TenantId
+) -> dict[str, JsonValue]:
     """One record of `log -o jsonl`; the shape is stable (INTERFACES).
 
     Raises:

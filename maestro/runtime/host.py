@@ -12,6 +12,7 @@ import asyncio
 from dataclasses import dataclass
 from time import monotonic
 
+import orjson
 import structlog
 
 from maestro.errors import BudgetExceededError, Fenced, MaestroError, StoreUnavailable
@@ -43,11 +44,14 @@ class HostSettings:
 class Awake:
     """A continuation while it is here."""
 
-    cid: ContinuationId
-    epoch: int
-    rev: int
+    adopted: Adopted
     since: float
     task: "asyncio.Task[Commit | HandBack]"
+
+    @property
+    def behaviour(self) -> str:
+        """Read from the checkpoint only when somebody looks; nothing rests on it."""
+        return str(orjson.loads(self.adopted.checkpoint.partition(b"\n")[2])["behaviour"])
 
 
 class Host:
@@ -89,14 +93,16 @@ class Host:
                 log.warning("fenced", continuation=fenced.cid, epoch=fenced.epoch, current=fenced.current)
                 adopted = None
             except MaestroError as error:
-                log.error("store_trouble", error=str(error), code=error.code)
+                log.error("store_trouble", error=str(error), code=error.code)  # noqa: TRY400 - the text says it all
                 adopted = None
                 await self._pause(STORE_RETRY_S)
 
     async def _adopt(self) -> Adopted | None:
         settings = self._settings
         for number in range(settings.partitions):
-            adopted = await self._around.store.adopt(settings.pool, settings.holder, settings.lease_ms, Partition(number))
+            adopted = await self._around.store.adopt(
+                settings.pool, settings.holder, settings.lease_ms, Partition(number)
+            )
             if adopted is not None:
                 return adopted
         return None
@@ -110,7 +116,7 @@ class Host:
     async def _tick(self, adopted: Adopted) -> Adopted | None:
         """The tick ended in the store; returns what was adopted with its commit."""
         task = asyncio.ensure_future(run(adopted, self._around))
-        self.awake[adopted.cid] = Awake(adopted.cid, adopted.epoch, adopted.rev, monotonic(), task)
+        self.awake[adopted.cid] = Awake(adopted, monotonic(), task)
         with structlog.contextvars.bound_contextvars(
             continuation=adopted.cid, tick=adopted.rev + 1, epoch=adopted.epoch
         ):

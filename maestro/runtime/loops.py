@@ -1,7 +1,7 @@
 """The loops beside the hosts: timekeeper, reaper, relay, projector.
 
-Each loop does what is due, then sleeps until it is signalled or its next moment comes. Two of the same kind harm nothing:
-every step is claimed inside the store. A store that is away is waited for, and said.
+Each loop does what is due, then sleeps until it is signalled or its next moment comes. Two of the same kind harm
+nothing: every step is claimed inside the store. A store that is away is waited for, and said.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ async def keep(name: str, step: Step, wait: Callable[[int], Awaitable[object]]) 
             if pause_ms > 0:
                 await wait(pause_ms)
         except MaestroError as error:
-            log.error("loop_trouble", loop=name, error=str(error), code=error.code)
+            log.error("loop_trouble", loop=name, error=str(error), code=error.code)  # noqa: TRY400 - the text says it all
             await asyncio.sleep(AWAY_S)
 
 
@@ -65,7 +65,9 @@ class Timekeeper:
     fired: int = 0
 
     async def step(self) -> int:
-        looks = await asyncio.gather(*(self.backend.timers.fire(partition) for partition in partitions_of(self.backend)))
+        looks = await asyncio.gather(
+            *(self.backend.timers.fire(partition) for partition in partitions_of(self.backend))
+        )
         self.fired += sum(look.count for look in looks)
         self.worst_lateness_ms = max([self.worst_lateness_ms, *(late for look in looks for late in look.lateness_ms)])
         ahead = [look.next_due_ms - look.now_ms for look in looks if look.next_due_ms is not None]
@@ -200,7 +202,9 @@ def entry_of(projection: Projection, now_ms: TimeMs) -> Entry:
     if projection.source == "finding":
         return _finding_entry(projection, now_ms)
     event = Event.model_validate_json(projection.payload)
-    item = event.payload if isinstance(event.payload, dict) else {"title": event.subject, "abstract": str(event.payload)}
+    item = (
+        event.payload if isinstance(event.payload, dict) else {"title": event.subject, "abstract": str(event.payload)}
+    )
     feed = event.type.startswith("feed")
     return Entry(
         id=entry_id(event.source, event.key),

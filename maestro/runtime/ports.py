@@ -1,7 +1,7 @@
 """Ports of the loops that keep ticks flowing: leases, timers, outbox, projections, signals, routing.
 
-Every step is atomic inside one partition and safe to repeat. Waking has two halves: what is *ready* is truth and lives in
-the store; a *signal* only rouses whoever sleeps on it, so that a lost signal costs one idle timeout and never a wake.
+Every step is atomic inside one partition and safe to repeat. Waking has two halves: what is *ready* is truth and lives
+in the store; a *signal* only rouses whoever sleeps on it, so that a lost signal costs one idle timeout, never a wake.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,10 @@ from maestro.ids import ContinuationId, HolderId, Partition, TimeMs
 from maestro.mesh.event import Event
 from maestro.tick.store import OutboxRow
 
-TIMERS, RELAY, PROJECT = "timers", "relay", "project"
-"""Signals beside `ready_signal(pool)`."""
+TIMERS, RELAY, PROJECT, PLACE = "timers", "relay", "project", "place"
+"""Signals beside `ready_signal(pool)`; `place` tells of a ready continuation that wants an actor of its own."""
+DEDICATED = "dedicated-"
+"""A pool of this prefix belongs to one continuation, whose id follows."""
 
 
 def ready_signal(pool: str) -> str:

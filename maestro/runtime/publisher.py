@@ -1,4 +1,4 @@
-"""Publishing: an acknowledged event is durable in its home partition, with all who match there; the relay carries it on."""
+"""Publishing: an acknowledged event is durable at home, with all who match there; the relay carries it on."""
 
 from maestro.ids import Partition, home_partition
 from maestro.mesh.event import Event

@@ -110,15 +110,21 @@ async def _find_loosely(at: Installation, text: str) -> ContinuationId:
     named = await at.backend.records.named(text)
     if named is not None:
         return named
-    begins = [cid for partition in partitions(at) for cid in await at.backend.records.ids(partition) if cid.startswith(text)]
+    begins = [
+        cid for partition in partitions(at) for cid in await at.backend.records.ids(partition) if cid.startswith(text)
+    ]
     if len(begins) > 1:
-        raise Conflict(f"{len(begins)} ids begin with {text!r}", field="id", hint=f"such as {begins[0]} and {begins[1]}")
+        raise Conflict(
+            f"{len(begins)} ids begin with {text!r}", field="id", hint=f"such as {begins[0]} and {begins[1]}"
+        )
     if not begins:
         raise _unknown(text)
     return begins[0]
 
 
-async def send(at: Installation, cid: ContinuationId, body: JsonValue, subject: str = "", key: str | None = None) -> MailId:
+async def send(
+    at: Installation, cid: ContinuationId, body: JsonValue, subject: str = "", key: str | None = None
+) -> MailId:
     """A message is in the mailbox, once per `key`."""
     if len(orjson.dumps(body)) > BODY_LIMIT_BYTES:
         raise InvalidInput("the message is too large", field="body", hint=f"at most {BODY_LIMIT_BYTES} bytes as JSON")
@@ -134,7 +140,9 @@ async def reply(at: Installation, cid: ContinuationId, text: str) -> MailId:
     question = next((part for part in await _waits(at, cid) if isinstance(part, UserReply)), None)
     if question is None:
         raise ContinuationTriggerMismatchError(f"{cid} asks nothing", field="id", hint=f"see `maestro why {cid}`")
-    return await _post(at, cid, Kind.REPLY, question.question, {"text": text}, question.question_id, question.question_id)
+    return await _post(
+        at, cid, Kind.REPLY, question.question, {"text": text}, question.question_id, question.question_id
+    )
 
 
 async def decide(at: Installation, cid: ContinuationId, approval_id: str, approved: bool, by: str = PERSON) -> MailId:
@@ -168,12 +176,16 @@ async def order(at: Installation, cid: ContinuationId, control: Control, reason:
     return await _post(at, cid, Kind.CONTROL, control.value, {"reason": reason} if reason else None, None, None)
 
 
-async def rebudget(at: Installation, cid: ContinuationId, more: BudgetVector, less: BudgetVector, key: str | None = None) -> Ledger:
+async def rebudget(
+    at: Installation, cid: ContinuationId, more: BudgetVector, less: BudgetVector, key: str | None = None
+) -> Ledger:
     """The grant has changed, once per `key`."""
     return await at.backend.steering.rebudget(cid, more, less, key or new_token("rebudget"))
 
 
-async def fork(at: Installation, cid: ContinuationId, rev: int | None, share: float, key: str | None = None) -> ContinuationId:
+async def fork(
+    at: Installation, cid: ContinuationId, rev: int | None, share: float, key: str | None = None
+) -> ContinuationId:
     """A copy of `cid` as it was at `rev` (now, by default) lives on its own, with `share` of what is free.
 
     It has the state, the goal, the interests and the timers of then; no children, no mail; nothing is done again.
@@ -257,9 +269,14 @@ def partitions(at: Installation) -> list[Partition]:
     return [Partition(number) for number in range(at.backend.partitions)]
 
 
-async def _waits(at: Installation, cid: ContinuationId) -> tuple[object, ...]:
+async def checkpoint_of(at: Installation, cid: ContinuationId) -> Checkpoint:
+    """The checkpoint as it is, opened and checked."""
     glance = await glance_of(at, cid)
-    checkpoint = Checkpoint.model_validate_json(at.seal.open(glance.checkpoint, "checkpoint", cid, at.tenant).body)
+    return Checkpoint.model_validate_json(at.seal.open(glance.checkpoint, "checkpoint", cid, at.tenant).body)
+
+
+async def _waits(at: Installation, cid: ContinuationId) -> tuple[object, ...]:
+    checkpoint = await checkpoint_of(at, cid)
     return () if checkpoint.wait is None else parts(checkpoint.wait)
 
 

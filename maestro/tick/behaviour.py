@@ -35,8 +35,9 @@ class NoState(BaseModel):
 class Behaviour(Generic[State]):
     """One kind of continuation.
 
-    `start` runs once, at the first tick; afterwards each tick gets the mail that woke it. A handler returns the directive
-    that ends the tick, or None to go on waiting for what it waited for. Of several mails the last answer counts.
+    `start` runs once, at the first tick; afterwards each tick gets the mail that woke it. A handler returns the
+    directive that ends the tick, or None to go on waiting for what it waited for. Of several mails the last answer
+    counts.
     """
 
     name: ClassVar[str]

@@ -4,6 +4,7 @@ Invariant: a birth is complete before it is written; there is no moment at which
 budget or its start mail.
 """
 
+import orjson
 from pydantic import JsonValue
 
 from maestro.budget.vector import BudgetVector
@@ -16,8 +17,6 @@ from maestro.continuation.mail import Kind, Mail
 from maestro.errors import InvalidInput
 from maestro.ids import ContinuationId, Epoch, MailId, Rev, TenantId, TimeMs
 from maestro.tick.store import Birth
-
-import orjson
 
 MAX_DEPTH = 8  # PROMISES B43: a deeper tree is a runaway, not a plan
 FIRST_VERSION = 1
@@ -57,7 +56,9 @@ def child_of(parent: Checkpoint, spawn: Spawn, now_ms: TimeMs) -> Checkpoint:
         InvalidInput: the tree would be deeper than MAX_DEPTH.
     """
     if parent.depth + 1 > MAX_DEPTH:
-        raise InvalidInput(f"a child of {parent.id} would be {parent.depth + 1} deep", field="spawn", hint=f"the limit is {MAX_DEPTH}")
+        raise InvalidInput(
+            f"a child of {parent.id} would be {parent.depth + 1} deep", field="spawn", hint=f"the limit is {MAX_DEPTH}"
+        )
     return Checkpoint(
         id=spawn.child,
         tenant=parent.tenant,

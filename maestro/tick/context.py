@@ -1,8 +1,8 @@
 """What a behaviour sees and may do during one tick.
 
-Two kinds of outward act, never mixed. An *effect* (`think`) is awaited: its answer is journaled, and a repeated tick gets the
-same answer without asking again. A *directive* (`spawn`, `publish` ...) is only noted here; it takes part in the commit
-and happens after it, once.
+Two kinds of outward act, never mixed. An *effect* (`think`) is awaited: its answer is journaled, and a repeated tick
+gets the same answer without asking again. A *directive* (`spawn`, `publish` ...) is only noted here; it takes part in
+the commit and happens after it, once.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,14 @@ class Tick(Generic[State]):
     """One tick of one continuation."""
 
     def __init__(
-        self, before: Checkpoint, state: State, inbox: Sequence[Mail], free: BudgetVector, mind: Mind, rev: Rev, now_ms: TimeMs
+        self,
+        before: Checkpoint,
+        state: State,
+        inbox: Sequence[Mail],
+        free: BudgetVector,
+        mind: Mind,
+        rev: Rev,
+        now_ms: TimeMs,
     ) -> None:
         self.state = state
         self.inbox = tuple(inbox)
@@ -91,7 +98,9 @@ class Tick(Generic[State]):
     @property
     def budget(self) -> BudgetVector:
         """What is still free of each limited resource, less what this tick has promised to children."""
-        promised = [act.budget if isinstance(act, Spawn) else act.amount for act in self._acts if isinstance(act, Spawn | Grant)]
+        promised = [
+            act.budget if isinstance(act, Spawn) else act.amount for act in self._acts if isinstance(act, Spawn | Grant)
+        ]
         return BudgetVector({name: max(0, free - sum(p[name] for p in promised)) for name, free in self._free.items()})
 
     @property
@@ -105,7 +114,13 @@ class Tick(Generic[State]):
     ) -> str: ...
     @overload
     async def think(
-        self, question: str, *, schema: type[Answer], about: str = "", step: str = "sonnet", max_output_tokens: int = 800
+        self,
+        question: str,
+        *,
+        schema: type[Answer],
+        about: str = "",
+        step: str = "sonnet",
+        max_output_tokens: int = 800,
     ) -> Answer: ...
     async def think(
         self,
@@ -136,7 +151,13 @@ class Tick(Generic[State]):
         return await self._mind.top(n)
 
     def spawn(
-        self, behaviour: str | type, *, goal: str | GoalFrame, budget: BudgetVector, input: JsonValue = None, pool: str | None = None
+        self,
+        behaviour: str | type,
+        *,
+        goal: str | GoalFrame,
+        budget: BudgetVector,
+        input: JsonValue = None,
+        pool: str | None = None,
     ) -> ContinuationId:
         """A child is born with the commit; returns its id, the same in every try of this tick.
 
@@ -146,7 +167,9 @@ class Tick(Generic[State]):
         """
         spawns = sum(isinstance(act, Spawn) for act in self._acts)
         if spawns >= MAX_SPAWNS:
-            raise InvalidInput(f"more than {MAX_SPAWNS} children in one tick", field="spawn", hint="spawn the rest next tick")
+            raise InvalidInput(
+                f"more than {MAX_SPAWNS} children in one tick", field="spawn", hint="spawn the rest next tick"
+            )
         self._require(budget)
         name = behaviour if isinstance(behaviour, str) else getattr(behaviour, "name", behaviour.__name__)
         child = child_id(self.id, self._rev, spawns, self._before.updated_at_ms)
@@ -182,7 +205,9 @@ class Tick(Generic[State]):
         """A message to another continuation."""
         self._acts.append(Send(to=check_continuation_id(to, "to"), subject=subject, body=body))
 
-    def publish(self, what: Finding | str, payload: JsonValue = None, *, key: str | None = None, type: str = "event") -> None:
+    def publish(
+        self, what: Finding | str, payload: JsonValue = None, *, key: str | None = None, type: str = "event"
+    ) -> None:
         """A finding becomes public, or an event goes to all who subscribed to the subject `what`.
 
         Args:

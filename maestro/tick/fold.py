@@ -1,7 +1,7 @@
 """Fold a transition into the single write that ends the tick.
 
-Invariants: pure; the outbox keeps the order of the directives; a terminal transition leaves no timer, no subscription, no
-wait and no living child; what the checkpoint says after the fold is what the log's patch says.
+Invariants: pure; the outbox keeps the order of the directives; a terminal transition leaves no timer, no subscription,
+no wait and no living child; what the checkpoint says after the fold is what the log's patch says.
 
 Source: transactional outbox; DESIGN section 3.
 """
@@ -104,7 +104,9 @@ def fold(facts: Facts, transition: Transition, seal: Seal) -> Commit:
         children=_ended(facts.before.children, facts.consumed),
     )
     if _is_first_of_fork(facts):
-        draft.timers_set.update(draft.timers)  # a fork is born with its origin's wishes; its first tick makes them known
+        draft.timers_set.update(
+            draft.timers
+        )  # a fork is born with its origin's wishes; its first tick makes them known
     for ordinal, act in enumerate(transition.acts):
         _fold_act(draft, act, ordinal, facts, seal)
     after = _close(draft, facts, transition)
@@ -345,7 +347,9 @@ def _ended(children: dict[ContinuationId, Child], consumed: Sequence[Mail]) -> d
     """The children as the consumed mail tells of their ends."""
     told = {mail.child: mail.body for mail in consumed if mail.kind is Kind.CHILD}
     return {
-        cid: child.model_copy(update={"status": Status(body["status"])}) if isinstance(body := told.get(cid), dict) else child  # type: ignore[arg-type]
+        cid: child.model_copy(update={"status": Status(body["status"])})
+        if isinstance(body := told.get(cid), dict)
+        else child  # type: ignore[arg-type]
         for cid, child in children.items()
     }
 

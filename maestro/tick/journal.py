@@ -1,7 +1,7 @@
-"""The journal of the tick in flight: effects get the next ordinal, are written down before they happen, and happen once.
+"""The journal of the tick in flight: effects are numbered, written down before they happen, and happen once.
 
-Invariants: an intent is durable, and its worst price reserved, before anything leaves; an answered effect is never carried
-out again; a repeated tick that asks something else at the same place is stopped, not answered with a stranger's answer.
+Invariants: an intent is durable, and its worst price reserved, before anything leaves; an answered effect is never
+carried out again; a repeated tick that asks something else at the same place is stopped, not given a stranger's answer.
 """
 
 from collections.abc import Awaitable, Callable
@@ -79,7 +79,11 @@ class Journal:
         return answer
 
     def _note(self, entry: JournalEntry, outcome: str, charge: BudgetVector, answer: JsonValue) -> None:
-        detail = {k: answer.get(k) for k in ("model", "provider", "tier", "latency_ms")} if isinstance(answer, dict) else None
+        detail = (
+            {k: answer.get(k) for k in ("model", "provider", "tier", "latency_ms")}
+            if isinstance(answer, dict)
+            else None
+        )
         self._notes[entry.ordinal] = EffectNote(
             ordinal=entry.ordinal,
             kind=entry.kind,

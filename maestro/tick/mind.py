@@ -1,9 +1,10 @@
 """Thinking: from a question to a journaled answer.
 
-    compose the field -> decide the step -> reserve and journal the intent -> call -> (the pager journals and settles) -> answer
+    compose the field -> decide the step -> reserve and journal the intent -> call
+        -> (the pager journals and settles) -> answer
 
-Invariants: no call leaves without a durable reservation of its worst price; an answered question is never composed, decided
-or asked again; the decision, with the rule that fired, is journaled beside the intent.
+Invariants: no call leaves without a durable reservation of its worst price; an answered question is never composed,
+decided or asked again; the decision, with the rule that fired, is journaled beside the intent.
 """
 
 from collections.abc import Sequence
@@ -107,7 +108,9 @@ class ThinkingMind:
         try:
             asked = Step(thought.step)
         except ValueError:
-            raise InvalidInput(f"{thought.step!r} is no step", field="step", hint=f"use one of {', '.join(Step)}") from None
+            raise InvalidInput(
+                f"{thought.step!r} is no step", field="step", hint=f"use one of {', '.join(Step)}"
+            ) from None
         size = CallSize(composed.manifest.tokens, thought.max_output_tokens)
         accounts = self._adopted.ledger.accounts
         question = Question(

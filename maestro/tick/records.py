@@ -69,14 +69,12 @@ class Records(Protocol):
     async def dead_letters(self, partition: Partition, limit: int = 100) -> Sequence[bytes]: ...
 
     async def counts(self, partition: Partition) -> Mapping[str, int]:
-        """Totals since the store began (fenced, adopted, committed ...) and depths now (ready:POOL, outbox, timers ...)."""
+        """Totals since the store began (fenced, adopted, committed ...), depths now (ready:POOL, outbox, timers ...)."""
         ...
 
 
 class Steering(Protocol):
-    async def rebudget(
-        self, cid: ContinuationId, more: BudgetVector, less: BudgetVector, key: str
-    ) -> Ledger:
+    async def rebudget(self, cid: ContinuationId, more: BudgetVector, less: BudgetVector, key: str) -> Ledger:
         """The grant changed, once per `key`; a continuation that waits on budget gets GRANTED mail with it.
 
         Raises:
@@ -93,7 +91,7 @@ class Steering(Protocol):
         ...
 
     async def freeze(self, cid: ContinuationId, frozen: bool) -> None:
-        """While frozen nothing wakes it, mail and timers queue; thawed, it is ready if anything came that it waits for."""
+        """While frozen nothing wakes it, mail and timers queue; thawed, it is ready if it was or would be by now."""
         ...
 
     async def advance(self, by_ms: int) -> TimeMs:

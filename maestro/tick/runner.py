@@ -1,28 +1,28 @@
 """Run one adopted continuation to the commit that ends its tick, or hand it back.
 
-The order of a tick: open the checkpoint -> control mail -> holds and code -> behaviour, effects journaled -> fold -> commit.
-Invariants: user code never runs for a kill; a tick that raises commits nothing of what it decided; the third try that fails
-is committed as a hold, with its mail unread and its reason told.
+The order of a tick: open the checkpoint -> control mail -> holds and code -> behaviour, effects journaled -> fold
+-> commit.
+Invariants: user code never runs for a kill; a tick that raises commits nothing of what it decided; the third try that
+fails is committed as a hold, with its mail unread and its reason told.
 
 What is not here: leases, pools, Ray. The runner knows ports only.
 """
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel
 
-from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.directive import Closing, Fail, Sleep
 from maestro.continuation.envelope import Envelope, Seal
 from maestro.continuation.lifecycle import Hold, Status, move
-from maestro.continuation.mail import Control, Kind, Mail, wakes
-from maestro.continuation.wait import AnyOf, BudgetGrant, StreamEvent
+from maestro.continuation.mail import Control, Mail, wakes
+from maestro.continuation.wait import BudgetGrant, StreamEvent
 from maestro.errors import BudgetExceededError, MaestroError, ProvidersExhausted, RecoverableModelError, Unservable
 from maestro.ids import Rev, TenantId
 from maestro.tick.behaviour import Behaviour, Repertoire, migrated, state_of
@@ -101,7 +101,9 @@ class _Attempt:
 
     def stay_held(self) -> Commit:
         """Woken while held: the order is noted, the hold stays."""
-        hold = Transition(self.before.state, (), self._same_wait(), hold=self.before.hold, hold_detail=self.before.hold_detail)
+        hold = Transition(
+            self.before.state, (), self._same_wait(), hold=self.before.hold, hold_detail=self.before.hold_detail
+        )
         return self._fold(hold, ())
 
     async def tick(self) -> Outcome:
@@ -134,7 +136,7 @@ class _Attempt:
         except (ProvidersExhausted, RecoverableModelError) as error:
             retry = error.facts.get("retry_after_ms")
             return HandBack(retry if isinstance(retry, int) else PROVIDER_RETRY_MS, str(error), counts=False)
-        except Exception as error:  # user code may raise anything; Fenced and cancellation are no Exceptions
+        except Exception as error:  # noqa: BLE001 - user code may raise anything; Fenced, cancellation are no Exceptions
             return self._failed(error)
 
     def _failed(self, error: Exception) -> Outcome:
@@ -154,7 +156,9 @@ class _Attempt:
     def _wait_for_money(self, error: BudgetExceededError, journal: Journal) -> Commit:
         facts = error.facts
         wait = BudgetGrant(
-            resource=str(facts.get("resource", "usd")), asked=int(str(facts.get("asked", 0))), free=int(str(facts.get("free", 0)))
+            resource=str(facts.get("resource", "usd")),
+            asked=int(str(facts.get("asked", 0))),
+            free=int(str(facts.get("free", 0))),
         )
         transition = Transition(self.before.state, (), Sleep(wait=wait))
         return self._fold(transition, (), journal=journal, keep_journal=True)
@@ -195,7 +199,7 @@ class _Attempt:
         return self.adopted.batch.now_ms if self.adopted.batch else self.adopted.now_ms
 
     def _batch(self) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
-        """The mail of this tick and its positions: what woke it; for a repeated tick with effects, what its first try saw."""
+        """The mail of this tick and its positions: what woke it; repeated after effects, what the first try saw."""
         fixed = None if self.adopted.batch is None else set(self.adopted.batch.mail_ids)
         keys = self.adopted.wake_keys if self.before.wait is not None else ()
         if isinstance(self.before.wait, BudgetGrant):

@@ -1,7 +1,8 @@
 """The port to the store: the few atomic writes that a continuation's life consists of.
 
-Each method is one atomic step and one round trip. Each is safe to repeat after a lost reply: `create` by its id, `deliver`
-by the mail's id, `record` by its ordinal, `commit` by (epoch, rev). Times are read inside the step, on the store's clock.
+Each method is one atomic step and one round trip. Each is safe to repeat after a lost reply: `create` by its id,
+`deliver` by the mail's id, `record` by its ordinal, `commit` by (epoch, rev). Times are read inside the step, on the
+store's clock.
 
 Two adapters keep this contract, memory and Redis, under one suite (tests/contract/test_store_*.py).
 """
@@ -54,7 +55,7 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Which mail a tick sees and what time it is: fixed with its first effect, so that a repeated tick sees the same."""
+    """Which mail a tick sees and what time it is: fixed with its first effect, so a repeated tick sees the same."""
 
     mail_ids: tuple[str, ...]
     now_ms: TimeMs
@@ -170,7 +171,7 @@ class Store(Protocol):
         ...
 
     async def adopt(self, pool: str, holder: HolderId, lease_ms: int, partition: Partition) -> Adopted | None:
-        """The continuation of `pool` that has been ready for longest, held by `holder` under epoch + 1; None if none is ready."""
+        """The one of `pool` that has been ready for longest, held by `holder` under epoch + 1; None if none is ready."""
         ...
 
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
@@ -207,7 +208,7 @@ class Store(Protocol):
         ...
 
     async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
-        """The holder's lease runs from now; returns those it holds that an order waits for: control mail other than a grant."""
+        """The holder's lease runs from now; returns those it holds that an order waits for (not a mere grant)."""
         ...
 
 

@@ -3,6 +3,7 @@
 The fake provider is a real HTTP server; what it counted is what is asserted about calls, tokens and money.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -67,6 +68,20 @@ class Backend:
 
     def chained(self, *fakes: FakeProvider, policy: RetryPolicy = HASTY) -> FailoverModelRouter:
         return open_dispatch({Tier.HAIKU: tuple(self.target(fake) for fake in fakes)}, policy)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm() -> None:
+    """The SDK behind each wire format is loaded: it takes more than a second, and no deadline here is meant for it."""
+
+    async def once() -> None:
+        with FakeProvider() as fake:
+            for wire in ("openai", "anthropic"):
+                dispatch = Backend(wire, open_dispatch(tier_chains({}))).chained(fake)
+                await dispatch.health_check()
+                await dispatch.close()
+
+    asyncio.run(once())
 
 
 @pytest.fixture
@@ -330,7 +345,7 @@ async def test_an_answer_that_broke_off_is_charged_in_full_and_not_bought_again(
     wire: Backend, first: FakeProvider, second: FakeProvider, fault: Cut | Trickle | Hang
 ):
     first.script(fault)
-    request = asked(wire, deadline_ms=1_000)
+    request = asked(wire, deadline_ms=1_500)
     with pytest.raises(AnswerLost) as caught:
         await wire.chained(first, second).answer(request)
     assert charge_of(caught.value) == request.price

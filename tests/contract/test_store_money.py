@@ -263,6 +263,34 @@ async def test_a_grant_that_comes_while_the_tick_runs_out_of_money_is_not_slept_
     assert await world.is_ready(cid)
 
 
+async def test_a_fork_takes_its_grant_along_once(world: World) -> None:
+    origin = await world.sleeper(money(usd=100))
+    birth = await world.birth(money(usd=40, tokens=9))
+    fork = world.backend.steering.fork
+    assert (await fork(origin, birth), await fork(origin, birth)) == (True, False)
+    assert (await world.ledger(origin)).granted == money(usd=60)
+    adopted = await world.take()
+    assert (adopted.cid, adopted.ledger.free) == (birth.cid, money(usd=40, tokens=9))
+
+
+async def test_a_fork_of_a_child_takes_its_grant_out_of_the_whole_path(world: World) -> None:
+    root, (child,) = await world.family(money(usd=100), money(usd=60))
+    await world.backend.steering.fork(child, await world.birth(money(usd=50)))
+    account = (await world.ledger(root)).account("usd")
+    assert (account.granted, account.lent, account.free) == (50, 10, 40)
+
+
+async def test_a_fork_gets_no_more_than_its_origin_has_free(world: World) -> None:
+    origin = await world.sleeper(money(usd=100))
+    birth = await world.birth(money(usd=101))
+    with pytest.raises(BudgetExceededError) as refused:
+        await world.backend.steering.fork(origin, birth)
+    assert refused.value.facts == {"resource": "usd", "asked": 101, "free": 100}
+    assert await world.backend.records.glance(birth.cid) is None
+    with pytest.raises(ContinuationNotFoundError):
+        await world.backend.steering.fork((await world.birth()).cid, birth)
+
+
 async def test_a_closed_budget_and_a_stranger_take_no_money(world: World) -> None:
     cid = await world.root(money(usd=1))
     await world.backend.store.commit(finish(await world.take()))

@@ -6,7 +6,6 @@ One home serves the tests in the order in which they stand, because each start c
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ import pytest
 from actors import cluster
 from actors.cluster import ClusterInfo
 from actors.local_ray import Place
-from actors.processes import Signs, find, lives
-from maestro.errors import ClusterError, NotFound
+from actors.processes import Signs, find, lives, wait_gone
+from maestro.errors import ClusterError
 from maestro.home import short_folder
 from maestro.settings import Settings
 
@@ -147,11 +146,9 @@ def test_its_files_are_ours_alone(settings: Settings):
     place = Place.of(settings)
     assert place.token_file.stat().st_mode & 0o777 == 0o600
     assert place.temp_dir.parent.stat().st_mode & 0o777 == 0o700
-    assert place.token_file.read_text() not in " ".join(
-        part
-        for pid in ours(settings)
-        for part in [*psutil.Process(pid).cmdline(), *psutil.Process(pid).environ().values()]
-    )
+    processes = [psutil.Process(pid) for pid in ours(settings)]
+    shown = [text for process in processes for text in (*process.cmdline(), *process.environ().values())]
+    assert place.token_file.read_text() not in " ".join(shown)
 
 
 def test_other_terminals_join_it_and_find_its_actors(folder: Path, settings: Settings):
@@ -178,8 +175,10 @@ except NotFound as error:
 
 
 def test_a_driver_without_the_token_is_refused(folder: Path, settings: Settings):
-    address = str(cluster.environment(settings)["RAY_ADDRESS"])
+    address = cluster.environment(settings)["RAY_ADDRESS"]
     program = f"""
+import os
+os.environ["RAY_AUTH_MODE"] = "disabled"
 import ray
 from ray._raylet import GcsClient
 try:
@@ -187,13 +186,7 @@ try:
 except ray.exceptions.AuthenticationError:
     print("refused")
 """
-    assert (
-        python(
-            folder,
-            program.replace("import ray\n", "import os; os.environ.update(RAY_AUTH_MODE='disabled')\nimport ray\n", 1),
-        ).strip()
-        == "refused"
-    )
+    assert python(folder, program).strip() == "refused"
 
 
 def test_rays_own_commands_work_with_the_environment_that_we_tell(settings: Settings):
@@ -207,12 +200,27 @@ def test_half_dead_it_is_replaced_whole(folder: Path, settings: Settings, strang
     before = ours(settings)
     found = cluster.running(settings)
     assert found is not None
-    os.kill(found.pids["raylet"], signal.SIGKILL)
+    raylet = psutil.Process(found.pids["raylet"])
+    raylet.kill()
+    assert not wait_gone([raylet], 10)
     assert cluster.running(settings) is None
     again = ensure_from(folder, settings)
     assert again["started"]
     assert not before & ours(settings)
     assert cluster.running(settings) is not None
+    assert lives(stranger)
+
+
+def test_after_kill_9_of_everything_it_starts_again(folder: Path, settings: Settings, stranger: psutil.Process):
+    place = Place.of(settings)
+    head = place.recorded()
+    assert head is not None
+    killed = cluster.kill(settings)
+    assert {int(name.rsplit(" ", 1)[1]) for name in killed.forced} >= set(head.pids.values())
+    assert carrying(str(place.temp_dir)) == set()
+    place.record(head)  # a crash forgets nothing
+    assert cluster.running(settings) is None
+    assert ensure_from(folder, settings)["started"]
     assert lives(stranger)
 
 
@@ -225,18 +233,6 @@ def test_an_orderly_stop_leaves_no_process_and_touches_nobody_else(settings: Set
     assert carrying(str(Place.of(settings).temp_dir)) == set()
     assert lives(stranger)
     assert not cluster.stop(settings)
-
-
-def test_after_kill_9_of_everything_it_starts_again(folder: Path, settings: Settings, stranger: psutil.Process):
-    ensure_from(folder, settings)
-    for pid in ours(settings):
-        os.kill(pid, signal.SIGKILL)
-    again = ensure_from(folder, settings)
-    assert again["started"]
-    killed = cluster.kill(settings)
-    assert len(killed.forced) >= 3
-    assert carrying(str(Place.of(settings).temp_dir)) == set()
-    assert lives(stranger)
 
 
 def test_who_only_reads_our_files_is_not_ours(settings: Settings):

@@ -50,7 +50,7 @@ def client(info: ServerInfo) -> redis.Redis:
 
 
 def lives(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
 def test_it_is_started_once_and_found_again(home: Path, binary: Path):

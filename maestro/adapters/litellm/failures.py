@@ -69,7 +69,7 @@ def translate(error: Exception, target: str, charge: Mapping[str, int], secret: 
         secret: a key that must not stand in the text.
     """
     kind = _kind(error)
-    text = str(error).split("\nTraceback")[0]
+    text = str(error).split("\nTraceback")[0] or f"no answer in time ({type(error).__name__})"
     if secret:
         text = text.replace(secret, "***")
     facts: dict[str, object] = {"target": target}

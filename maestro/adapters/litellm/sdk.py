@@ -7,6 +7,7 @@ a broken connection, which no setting turns off although the first may be billed
 
 import logging
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -65,6 +66,10 @@ def configure() -> None:
     litellm.callbacks = []
     litellm.custom_provider_map = [{"provider": REHEARSAL, "custom_handler": RehearsalLLM()}]
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # litellm builds its models at first use, and pydantic warns of a qualifier in them; that is done here, once.
+        warnings.filterwarnings("ignore", message="Item .* `ReadOnly` qualifier", category=UserWarning)
+        ModelResponse()
 
 
 async def close_connections() -> None:

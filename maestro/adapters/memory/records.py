@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence, Sized
 from itertools import islice
 
+from maestro.adapters.memory import commit as commits
 from maestro.adapters.memory import money, waking
 from maestro.adapters.memory.state import Memory
 from maestro.budget.ledger import Ledger
@@ -14,6 +15,7 @@ from maestro.errors import ContinuationAlreadyTerminalError, InvalidInput
 from maestro.ids import ContinuationId, MailId, Partition, TimeMs
 from maestro.runtime.ports import TIMERS
 from maestro.tick.records import Fact, Glance
+from maestro.tick.store import Birth
 
 
 class MemoryRecords:
@@ -110,6 +112,14 @@ class MemorySteering:
         if more and (BUDGET_KEY in row.vigil.wake_keys or row.tenure.holder is not None):
             waking.put(state, row, _granted(more, key, state.now()))
         return row.ledger
+
+    async def fork(self, source: ContinuationId, birth: Birth) -> bool:
+        state, row = self._memory.find(source)
+        if birth.cid in state.rows:
+            return False
+        money.move_out(state, row, birth.grant)
+        commits.birth(state, birth, parent=None)
+        return True
 
     async def freeze(self, cid: ContinuationId, frozen: bool) -> None:
         state, row = self._memory.find(cid)

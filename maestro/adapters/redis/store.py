@@ -62,7 +62,9 @@ class RedisStore:
             case b"ok" | b"duplicate":
                 return Delivered(duplicate=outcome == b"duplicate")
             case b"terminal":
-                raise ContinuationAlreadyTerminalError(f"{to} is done and takes no mail", hint=f"see `maestro show {to}`")
+                raise ContinuationAlreadyTerminalError(
+                    f"{to} is done and takes no mail", hint=f"see `maestro show {to}`"
+                )
             case b"full":
                 raise MailboxFull(f"the mailbox of {to} holds {MAILBOX_LIMIT} unread mails", hint="let it read first")
             case _:

@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import redis.asyncio as redis
+from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+)
+from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
-from redis.asyncio.retry import Retry
 
 from maestro.errors import MaestroError, StoreRefused, StoreUnavailable
 

@@ -83,6 +83,10 @@ def test_what_a_dead_supervisor_left_is_swept_when_it_will_not_come_back() -> No
     assert hopeless.exit("below", "killed") == ["-a", "~below"]
     assert hopeless.gave_up == "reached_max_restart_intensity: below killed"
 
+    below = sup(id="below", restart="temporary", significant=True)
+    shutting = Stage(sup(below, child("a"), auto_shutdown="any_significant")).boot()
+    assert shutting.exit("below", "killed") == ["~below", "-a"]
+
     waiting = Stage(sup(sup(id="below"))).boot()
     waiting.failing = {"below"}
     waiting.exit("below", "killed")

@@ -261,6 +261,9 @@ def test_simple_one_for_one() -> None:
     for name in "ab":
         stage.play(machine.start_child(stage.state, child(name)))
     assert stage.exit("a", "error") == ["+a"]
+    stage.play(machine.start_child(stage.state, child("c", "transient")))
+    stage.exit("c", "normal")
+    assert stage.known == ["a", "b"]
 
 
 def test_simple_one_for_one_shutdown() -> None:

@@ -88,6 +88,7 @@ if TERMINAL[plan.status] then
   give_back(cid)
   call('DEL', mail, P .. 'k:' .. cid, P .. 'j:' .. cid)
   call('ZREM', P .. 'ready:' .. x[5], cid)
+  if string.sub(x[5], 1, 10) == 'dedicated-' then call('SREM', P .. 'pools', x[5]) end
   if plan.name ~= '' and call('HGET', P .. 'names', plan.name) == cid then call('HDEL', P .. 'names', plan.name) end
 else
   look(cid, at)

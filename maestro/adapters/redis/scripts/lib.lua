@@ -33,7 +33,9 @@ local function signal(name)
 end
 
 local function ready(cid, pool, at)
-  if call('ZADD', P .. 'ready:' .. pool, 'NX', at, cid) == 1 then signal('ready:' .. pool) end
+  if call('ZADD', P .. 'ready:' .. pool, 'NX', at, cid) == 0 then return end
+  signal('ready:' .. pool)
+  if string.sub(pool, 1, 10) == 'dedicated-' then signal('place') end
 end
 
 local function fact(body) call('XADD', P .. 'feed', 'MAXLEN', '~', '100000', '*', 'f', body) end

@@ -1,0 +1,83 @@
+"""The supervisor tree of an installation, as one value.
+
+    root                                                  one_for_one
+    ├─ system   rest_for_one   timekeeper · relay · reaper · projector
+    ├─ pagers   one_for_one    pager: the only process with litellm and the providers' keys
+    ├─ pools    one_for_one    pool/default/n, pool/swarm/n, continuation/<id> (dedicated), placer
+    └─ sources  one_for_one    source-keeper, source/<name>
+
+Not here: how a tree is started (actors.root) and what a restart is (maestro.supervision).
+"""
+
+from pydantic import JsonValue
+
+from actors.continuation import CONTINUATION_ACTOR
+from actors.loops import LOOP_ACTOR
+from actors.names import (
+    PAGER,
+    PLACER,
+    PROJECTOR,
+    REAPER,
+    RELAY,
+    ROOT,
+    SOURCE_KEEPER,
+    TIMEKEEPER,
+    pool_actor,
+)
+from actors.pager import PAGER as PAGER_ACTOR
+from actors.placing import PLACER_ACTOR
+from actors.reporting import REPORT
+from actors.source_keeper import SOURCE_KEEPER_ACTOR
+from actors.supervisor import SUPERVISOR
+from maestro.settings import Settings
+from maestro.supervision.spec import ChildSpec, Intensity
+
+MASS_DEATH = Intensity(max_restarts=1_000, max_seconds=60)  # a lost node ends a whole pool at once: no crash loop
+
+
+def tree(settings: Settings) -> ChildSpec:
+    """The root with everything below it."""
+    text = settings.to_json()
+    return ChildSpec(
+        id=ROOT,
+        start="actors.root:RootSupervisor",
+        type="supervisor",
+        intensity=Intensity(max_restarts=10, max_seconds=60),
+        children=(_system(text), _pagers(text), _pools(settings, text), _sources(text)),
+    )
+
+
+def _system(text: str) -> ChildSpec:
+    roles = (TIMEKEEPER, RELAY, REAPER, PROJECTOR)
+    loops = tuple(ChildSpec(id=role, start=LOOP_ACTOR, args={"settings": text, "role": role}) for role in roles)
+    return ChildSpec(id="system", start=SUPERVISOR, type="supervisor", strategy="rest_for_one", children=loops)
+
+
+def _pagers(text: str) -> ChildSpec:
+    pager = ChildSpec(id=PAGER, start=PAGER_ACTOR, args={"settings": text})
+    return ChildSpec(id="pagers", start=SUPERVISOR, type="supervisor", children=(pager,))
+
+
+def _pools(settings: Settings, text: str) -> ChildSpec:
+    warm = [_member("default", place, 1, text) for place in range(1, settings.pool_size + 1)]
+    shared = [_member("swarm", place, settings.swarm_slots, text) for place in range(1, settings.swarm_size + 1)]
+    placer = ChildSpec(id=PLACER, start=PLACER_ACTOR, args={"settings": text, "supervisor": "supervisor/pools"})
+    return ChildSpec(
+        id="pools",
+        start=SUPERVISOR,
+        type="supervisor",
+        args={"obituary": REPORT},
+        intensity=MASS_DEATH,
+        children=(*warm, *shared, placer),
+    )
+
+
+def _member(pool: str, place: int, slots: int, text: str) -> ChildSpec:
+    args: dict[str, JsonValue] = {"settings": text, "pool": pool, "slots": slots}
+    return ChildSpec(id=pool_actor(pool, place), start=CONTINUATION_ACTOR, args=args)
+
+
+def _sources(text: str) -> ChildSpec:
+    args: dict[str, JsonValue] = {"settings": text, "supervisor": "supervisor/sources"}
+    keeper = ChildSpec(id=SOURCE_KEEPER, start=SOURCE_KEEPER_ACTOR, args=args)
+    return ChildSpec(id="sources", start=SUPERVISOR, type="supervisor", intensity=MASS_DEATH, children=(keeper,))

@@ -1,0 +1,163 @@
+"""ContinuationActor: a detached, supervised process that *is* a continuation while it is awake.
+
+It adopts what is ready, runs the tick, commits, adopts the next. With one slot (pool `default`) an awake continuation has
+this process to itself; with many (pool `swarm`) it shares it; a `dedicated` one has an actor of its own name.
+
+Not here: ticks (maestro.tick) and the pulling itself (maestro.runtime.host).
+"""
+
+import asyncio
+import faulthandler
+import os
+import threading
+import time
+from time import monotonic
+
+import ray
+import structlog
+from pydantic import JsonValue
+
+from actors.lifecycle import Lifecycle
+from actors.paging import RayPager
+from maestro import bootstrap
+from maestro.continuation.envelope import Seal
+from maestro.ids import ContinuationId, HolderId, TenantId
+from maestro.policy.question import PolicyConfig
+from maestro.runtime.host import Host, HostSettings
+from maestro.settings import Settings
+from maestro.tick.mind import Faculties, ThinkingMind
+from maestro.tick.runner import Surroundings
+
+CONTINUATION_ACTOR = "actors.continuation:ContinuationActor"
+SHOWN_AFTER_S = 1.0  # shorter ticks would only flicker on Ray's dashboard
+STUCK_AFTER_S = 30.0  # a loop that has not turned for so long runs no heartbeat either: end the process
+
+log = structlog.get_logger()
+
+
+class ContinuationActor:
+    """One process of a pool.
+
+    Args:
+        settings: `Settings.to_json()`.
+        pool: whose ready list it pulls from.
+        slots: how many continuations may be awake here at once.
+        linger_ms: a dedicated actor ends when nothing came for so long; None stays.
+    """
+
+    def __init__(
+        self, *, incarnation: str, settings: str, pool: str = "default", slots: int = 1, linger_ms: int | None = None
+    ) -> None:
+        self._life = Lifecycle(incarnation)
+        self._settings = Settings.from_json(settings)
+        bootstrap.enter_process(self._settings, incarnation.split("#")[0].replace("/", "-"))
+        structlog.contextvars.bind_contextvars(actor=incarnation, node=ray.get_runtime_context().get_node_id()[:8])
+        self._opening = asyncio.create_task(self._open(HolderId(incarnation), pool, slots))
+        self._life.run(self._serve(linger_ms))
+        _Watchdog(asyncio.get_running_loop()).start()
+
+    async def ready(self) -> dict[str, JsonValue]:
+        await asyncio.shield(self._opening)
+        return self._life.identity()
+
+    async def watch(self) -> None:
+        await self._life.ended()
+
+    async def stop(self, reason: str) -> None:
+        """Ticks under way end first; nothing further is adopted."""
+        if self._opening.done() and self._opening.exception() is None:
+            self._opening.result().stop()
+            await asyncio.wait_for(self._life.ended(), self._settings.shutdown_grace_ms / 1000)
+        await self._life.stop(reason)
+
+    async def awake(self) -> list[JsonValue]:
+        """What is awake here now."""
+        host = await asyncio.shield(self._opening)
+        now = monotonic()
+        return [
+            {"id": cid, "tick": awake.adopted.rev + 1, "epoch": awake.adopted.epoch, "for_s": now - awake.since}
+            for cid, awake in host.awake.items()
+        ]
+
+    async def show(self, cid: str, tick: int) -> None:
+        """Runs as long as that tick: what Ray's dashboard shows of an awake continuation."""
+        host = await asyncio.shield(self._opening)
+        awake = host.awake.get(ContinuationId(cid))
+        if awake is not None and awake.adopted.rev + 1 == tick:
+            await asyncio.wait({awake.task})
+
+    async def _open(self, holder: HolderId, pool: str, slots: int) -> Host:
+        settings = self._settings
+        backend, repertoire = await bootstrap.open_store(settings), bootstrap.repertoire(settings)
+        pager = RayPager()
+        faculties = Faculties(backend.shelf, pager, await pager.prices(), PolicyConfig(advisor_enabled=False))
+        around = Surroundings(
+            store=backend.store,
+            seal=Seal(settings.mac_key_bytes()),
+            tenant=TenantId(settings.tenant),
+            repertoire=repertoire,
+            make_mind=lambda adopted, before, journal, inbox: ThinkingMind(faculties, adopted, before, journal, inbox),
+            tick_deadline_ms=settings.tick_deadline_ms,
+        )
+        how = HostSettings(pool, holder, settings.partitions, slots, settings.lease_ms, settings.idle_ms)
+        return Host(how, around, backend.signals)
+
+    async def _serve(self, linger_ms: int | None) -> None:
+        host = await asyncio.shield(self._opening)
+        showing = asyncio.create_task(self._show_awake(host))
+        leaving = asyncio.create_task(_leave_when_idle(host, linger_ms))
+        try:
+            await host.serve()
+        finally:
+            showing.cancel()
+            leaving.cancel()
+
+    async def _show_awake(self, host: Host) -> None:
+        """A tick longer than SHOWN_AFTER_S is a running task named `<behaviour>/<id> tick <n>`."""
+        shown: set[tuple[str, int]] = set()
+        me = ray.get_runtime_context().current_actor
+        while True:
+            await asyncio.sleep(SHOWN_AFTER_S / 2)
+            here = {(cid, awake.adopted.epoch): awake for cid, awake in host.awake.items()}
+            for key, awake in here.items():
+                if key not in shown and monotonic() - awake.since > SHOWN_AFTER_S:
+                    shown.add(key)
+                    tick = awake.adopted.rev + 1
+                    name = f"{awake.behaviour}/{key[0]} tick {tick}"
+                    me.show.options(name=name).remote(key[0], tick)
+            shown &= here.keys()
+
+
+async def _leave_when_idle(host: Host, linger_ms: int | None) -> None:
+    """A dedicated actor ends, normally, when it has been idle for `linger_ms`."""
+    if linger_ms is None:
+        return
+    last, ticks = monotonic(), host.ticks
+    while (monotonic() - last) * 1000 < linger_ms:
+        await asyncio.sleep(linger_ms / 4000)
+        if host.awake or host.ticks != ticks:
+            last, ticks = monotonic(), host.ticks
+    host.stop()
+
+
+class _Watchdog:
+    """Ends the process, with its stacks in the log, when the event loop does not turn any more."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._turned = monotonic()
+
+    def start(self) -> None:
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            self._loop.call_soon_threadsafe(self._turn)
+            time.sleep(STUCK_AFTER_S / 10)
+            if monotonic() - self._turned > STUCK_AFTER_S:
+                log.critical("dying", reason=f"the event loop has not turned for {STUCK_AFTER_S} s")
+                faulthandler.dump_traceback()
+                os._exit(70)
+
+    def _turn(self) -> None:
+        self._turned = monotonic()

@@ -1,0 +1,91 @@
+"""An installation on Ray, up and down: the store, the cluster, the tree. Each step starts only what is missing."""
+
+import asyncio
+from typing import Any
+
+import ray
+from pydantic import JsonValue
+from ray.exceptions import RayError
+
+from actors import blueprint, cluster, reporting
+from actors.names import NAMESPACE, ROOT
+from actors.root import plant, uproot
+from maestro import bootstrap
+from maestro.adapters.redis import server
+from maestro.continuation.lifecycle import Hold
+from maestro.continuation.mail import Control
+from maestro.errors import ClusterError
+from maestro.runtime import verbs
+from maestro.settings import Settings
+
+READY_S = 120.0  # a dozen actors at up to three seconds each on a busy 2-core machine, and litellm's import
+
+
+def up(settings: Settings) -> dict[str, JsonValue]:
+    """The store answers, Ray runs, the tree stands and takes work; what was held for missing code is tried again.
+
+    Raises:
+        InvalidInput: a behaviour module cannot be imported; nothing was started.
+        StoreError, ClusterError: what could not be started, and where its log is.
+    """
+    known = bootstrap.repertoire(settings).names
+    if settings.redis_url is None:
+        server.ensure(settings.home, fsync=settings.redis_fsync)
+    info = cluster.ensure(settings)
+    cluster.connect(settings)
+    try:
+        reporting.leave_settings(settings.to_json())
+        root = plant(blueprint.tree(settings), obituary=reporting.REPORT)
+        ray.get(root.ready.remote(), timeout=READY_S)
+    except RayError as error:
+        raise ClusterError(f"the supervisor tree did not come up: {error}"[:500], hint=f"see {settings.home}/logs") from error
+    finally:
+        ray.shutdown()
+    asyncio.run(_thaw_for(settings, known))
+    return {"address": info.address, "dashboard_url": info.dashboard_url, "started": info.started}
+
+
+def down(settings: Settings) -> None:
+    """Ticks have ended or were handed back, the tree is gone, Ray is gone; the store stays."""
+    if cluster.running(settings) is None:
+        return
+    cluster.connect(settings)
+    try:
+        root: Any = ray.get_actor(ROOT, NAMESPACE)
+        asyncio.run(uproot(root))
+    except ValueError:
+        pass  # no tree stands in this cluster
+    finally:
+        ray.shutdown()
+    cluster.stop(settings)
+
+
+def tree(settings: Settings) -> dict[str, JsonValue]:
+    """The supervisor tree as it stands, with states, pids, restarts and last exits.
+
+    Raises:
+        ClusterError: Ray does not run, or no tree stands in it.
+    """
+    cluster.connect(settings)
+    try:
+        root: Any = ray.get_actor(ROOT, NAMESPACE)
+        found: dict[str, JsonValue] = ray.get(root.tree.remote(), timeout=30)
+        return found
+    except ValueError:
+        raise ClusterError("no supervisor tree stands in this cluster", hint="run `maestro up`") from None
+    finally:
+        ray.shutdown()
+
+
+async def _thaw_for(settings: Settings, known: tuple[str, ...]) -> None:
+    """What is held for want of code that is here now gets another try."""
+    at = await bootstrap.install(settings)
+    try:
+        for partition in verbs.partitions(at):
+            for cid in await at.backend.records.waiting(partition):
+                checkpoint = await verbs.checkpoint_of(at, cid)
+                wants_code = checkpoint.hold in (Hold.UNSERVABLE, Hold.NEEDS_MIGRATION)
+                if wants_code and checkpoint.behaviour in known:
+                    await verbs.order(at, cid, Control.THAW)
+    finally:
+        await at.backend.close()

@@ -1,0 +1,75 @@
+"""The system's loops as supervised actors: timekeeper, relay, reaper, projector. Not here: what a loop does (maestro.runtime.loops)."""
+
+import asyncio
+from typing import Literal, assert_never
+
+import ray
+import structlog
+from pydantic import JsonValue
+
+from actors.lifecycle import Lifecycle
+from maestro import bootstrap
+from maestro.continuation.envelope import Seal
+from maestro.field.local import LocalRanker
+from maestro.ids import TenantId
+from maestro.runtime.backend import Backend
+from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
+from maestro.settings import Settings
+
+LOOP_ACTOR = "actors.loops:LoopActor"
+Role = Literal["timekeeper", "relay", "reaper", "projector"]
+Loop = Timekeeper | Relay | Reaper | Projector
+
+
+class LoopActor:
+    """One loop, in one process.
+
+    Args:
+        settings: `Settings.to_json()`.
+        role: which loop.
+    """
+
+    def __init__(self, *, incarnation: str, settings: str, role: Role) -> None:
+        self._life = Lifecycle(incarnation)
+        self._settings = Settings.from_json(settings)
+        bootstrap.enter_process(self._settings, role)
+        structlog.contextvars.bind_contextvars(actor=incarnation, node=ray.get_runtime_context().get_node_id()[:8])
+        self._opening = asyncio.create_task(self._open(role))
+        self._life.run(self._run(role))
+
+    async def ready(self) -> dict[str, JsonValue]:
+        await asyncio.shield(self._opening)
+        return self._life.identity()
+
+    async def watch(self) -> None:
+        await self._life.ended()
+
+    async def stop(self, reason: str) -> None:
+        await self._life.stop(reason)
+
+    async def figures(self) -> dict[str, int]:
+        """What the loop has counted since it began."""
+        loop = await asyncio.shield(self._opening)
+        names = ("fired", "worst_lateness_ms", "delivered", "reclaimed", "projected")
+        return {name: getattr(loop, name) for name in names if hasattr(loop, name)}
+
+    async def _run(self, role: Role) -> None:
+        loop = await asyncio.shield(self._opening)
+        await keep(role, loop.step, loop.wait)
+
+    async def _open(self, role: Role) -> Loop:
+        return _loop(role, await bootstrap.open_store(self._settings), self._settings)
+
+
+def _loop(role: Role, backend: Backend, settings: Settings) -> Loop:
+    match role:
+        case "timekeeper":
+            return Timekeeper(backend)
+        case "relay":
+            return Relay(backend)
+        case "reaper":
+            return Reaper(backend)
+        case "projector":
+            return Projector(backend, Seal(settings.mac_key_bytes()), TenantId(settings.tenant), LocalRanker())
+        case _:
+            assert_never(role)
