@@ -14,11 +14,12 @@ from pathlib import Path
 import ray
 from ray._private import ray_constants
 from ray._raylet import (  # type: ignore[attr-defined]  # a compiled module without types
-    AuthenticationTokenLoader,
-    Config,
-    GcsClient,
+    AuthenticationTokenLoader,  # pyright: ignore[reportAttributeAccessIssue]
+    Config,  # pyright: ignore[reportAttributeAccessIssue]
+    GcsClient,  # pyright: ignore[reportAttributeAccessIssue]
 )
 from ray.core.generated import gcs_pb2
+from ray.exceptions import RayError
 
 from actors.names import NAMESPACE
 from maestro.errors import ClusterError
@@ -80,7 +81,7 @@ def answers(address: str, patience_s: float) -> bool:
 def _has_living_node(address: str, patience_s: float) -> bool:
     try:
         nodes = GcsClient(address=address).get_all_node_info(timeout=patience_s)
-    except (ray.exceptions.RayError, RuntimeError):
+    except (RayError, RuntimeError):
         return False
     alive = gcs_pb2.GcsNodeInfo.ALIVE  # type: ignore[attr-defined]  # generated code without types
     return any(node.state == alive for node in nodes.values())

@@ -80,5 +80,6 @@ class SourceKeeperActor:
 
 async def _know(backend: Backend, subject: str, url: str) -> None:
     """A feed from the settings has a record, unless it has one already."""
-    if await backend.sources.load(subject) is None:
-        await backend.sources.save(SourceRecord(name=subject, subject=subject, url=url))
+    name = subject.replace(".", "-")
+    if await backend.sources.load(name) is None:
+        await backend.sources.save(SourceRecord(name=name, subject=subject, url=url))

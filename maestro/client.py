@@ -49,7 +49,7 @@ def _sync(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Callab
     """The synchronous form of an asynchronous method."""
 
     @wraps(method)
-    def call(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return _Loop.run(method(self, *args, **kwargs))
 
     return call
@@ -95,7 +95,7 @@ class Maestro:
             budget=budget,
             input=input,
             name=name,
-            pool=pool or getattr(behaviour, "pool", "default"),
+            pool=pool or str(getattr(behaviour, "pool", "default")),
         )
         return ContinuationHandle(await verbs.start(self.installation, asked), self)
 
@@ -208,7 +208,7 @@ class ContinuationHandle:
         """A copy as it was after tick `at` (now, by default), with `share` of what is free."""
         return ContinuationHandle(await verbs.fork(self._at, self.id, at, share), self._maestro)
 
-    async def arebudget(self, key: str | None = None, **changes: str) -> dict[str, JsonValue]:
+    async def arebudget(self, /, key: str | None = None, **changes: str) -> dict[str, JsonValue]:
         """The grant changed by, for example, usd="+1.00" or usd="-0.50"; returns the budget as it is now."""
         more, less = budget_changes(changes)
         return views.budget(await verbs.rebudget(self._at, self.id, more, less, key))
@@ -263,6 +263,11 @@ class ContinuationHandle:
     approve, deny, events, log, field = _sync(aapprove), _sync(adeny), _sync(aevents), _sync(alog), _sync(afield)
     fork, rebudget, cancel, kill = _sync(afork), _sync(arebudget), _sync(acancel), _sync(akill)
     freeze, wake, actor = _sync(afreeze), _sync(awake), _sync(aactor)
+
+
+def run_sync(work: Coroutine[Any, Any, R]) -> R:
+    """The result of `work`, run on the background event loop that the synchronous forms share."""
+    return _Loop.run(work)
 
 
 def budget_changes(changes: dict[str, str]) -> tuple[BudgetVector, BudgetVector]:

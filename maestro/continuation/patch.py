@@ -20,8 +20,8 @@ def apply(before: Mapping[str, JsonValue], patch: Sequence[JsonValue]) -> dict[s
     """`before` with `patch` applied; `before` itself stays as it is."""
     result = dict(before)
     for change in patch:
-        path, *value = change if isinstance(change, list) else ()
-        *parents, last = (str(key) for key in path) if isinstance(path, list) else ()
+        path, *value = _listed(change)
+        *parents, last = (str(key) for key in _listed(path))
         place = result
         for key in parents:
             inner = place[key]
@@ -33,6 +33,12 @@ def apply(before: Mapping[str, JsonValue], patch: Sequence[JsonValue]) -> dict[s
         else:
             del place[last]
     return result
+
+
+def _listed(part: JsonValue) -> list[JsonValue]:
+    if not isinstance(part, list):
+        raise TypeError(f"{part!r} is no part of a patch")
+    return part
 
 
 def _changes(

@@ -45,7 +45,7 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    role: Literal["user", "assistant", "system", "tool"]
+    role: Literal["user", "assistant", "tool"]
     content: str
 
 

@@ -163,7 +163,7 @@ class Published:
 
 class Publisher(Protocol):
     async def publish(self, event: Event) -> Published:
-        """The event is durable and with all who match; the same (source, subject, key) again changes nothing.
+        """The event is durable and with all who match; the same (source, key) again changes nothing.
 
         Raises:
             StoreError: it may or may not be durable; publish it again.
@@ -264,7 +264,7 @@ def state_event(before: SourceRecord, after: SourceRecord, now_ms: TimeMs) -> Ev
     return new_event(
         after.event_source,
         "source.degraded" if degraded else "source.recovered",
-        after.event_source,
+        f"{after.event_source}:state",  # not the items' source: no guid of a feed may take this key
         f"change:{after.changes}",
         {
             "name": after.name,

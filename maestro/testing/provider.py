@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     timeout = 5  # seconds for a client to send its request
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the parent's
+    def log_message(self, format: str, *args: object) -> None:
         """The calls are kept; nothing is printed."""
 
     def do_POST(self) -> None:  # the name is the parent's

@@ -21,7 +21,7 @@ from maestro.ids import check_label
 from maestro.mesh.event import Event
 from maestro.tick.context import Tick
 
-State = TypeVar("State", bound=BaseModel)
+S = TypeVar("S", bound=BaseModel)
 RawState = dict[str, JsonValue]
 Migration = Callable[[RawState], RawState]
 
@@ -32,7 +32,7 @@ class NoState(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Behaviour(Generic[State]):
+class Behaviour(Generic[S]):
     """One kind of continuation.
 
     `start` runs once, at the first tick; afterwards each tick gets the mail that woke it. A handler returns the
@@ -57,39 +57,39 @@ class Behaviour(Generic[State]):
         own = {step.__migrates__: step for step in vars(cls).values() if hasattr(step, "__migrates__")}
         cls.migrations = {**cls.migrations, **own}
 
-    async def start(self, tick: Tick[State]) -> Closing | None:
+    async def start(self, tick: Tick[S]) -> Closing | None:
         """The first tick."""
         return None
 
-    async def on_event(self, tick: Tick[State], event: Event) -> Closing | None:
+    async def on_event(self, tick: Tick[S], event: Event) -> Closing | None:
         """Something it subscribed to happened."""
         return None
 
-    async def on_message(self, tick: Tick[State], message: Mail) -> Closing | None:
+    async def on_message(self, tick: Tick[S], message: Mail) -> Closing | None:
         """Somebody wrote to it."""
         return None
 
-    async def on_timer(self, tick: Tick[State], timer_id: str) -> Closing | None:
+    async def on_timer(self, tick: Tick[S], timer_id: str) -> Closing | None:
         """One of its timers is due."""
         return None
 
-    async def on_reply(self, tick: Tick[State], reply: Mail) -> Closing | None:
+    async def on_reply(self, tick: Tick[S], reply: Mail) -> Closing | None:
         """A person answered its question; the answer is `reply.body`."""
         return None
 
-    async def on_approval(self, tick: Tick[State], approval: Mail) -> Closing | None:
+    async def on_approval(self, tick: Tick[S], approval: Mail) -> Closing | None:
         """A person decided; `approval.body["decision"]` is approved or denied."""
         return None
 
-    async def on_result(self, tick: Tick[State], result: Mail) -> Closing | None:
+    async def on_result(self, tick: Tick[S], result: Mail) -> Closing | None:
         """An operation outside ended."""
         return None
 
-    async def on_child(self, tick: Tick[State], child: Mail) -> Closing | None:
+    async def on_child(self, tick: Tick[S], child: Mail) -> Closing | None:
         """A child ended; `child.body` holds its status and result."""
         return None
 
-    async def run(self, tick: Tick[State]) -> Closing | None:
+    async def run(self, tick: Tick[S]) -> Closing | None:
         """One whole tick: every mail of the batch through its handler, in order. Override to see the batch as one."""
         closing: Closing | None = None
         for mail in tick.inbox:
@@ -98,7 +98,7 @@ class Behaviour(Generic[State]):
                 break
         return closing
 
-    async def _receive(self, tick: Tick[State], mail: Mail) -> Closing | None:
+    async def _receive(self, tick: Tick[S], mail: Mail) -> Closing | None:
         match mail.kind:
             case Kind.START:
                 return await self.start(tick)

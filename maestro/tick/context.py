@@ -30,6 +30,7 @@ from maestro.continuation.directive import (
 from maestro.continuation.finding import Finding
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.mail import Mail
+from maestro.continuation.wait import ApprovalResolution, parts
 from maestro.errors import BudgetExceededError, InvalidInput
 from maestro.field.project import Weighed
 from maestro.ids import ContinuationId, Rev, TimeMs, check_continuation_id, check_label, child_id, derived_token
@@ -174,7 +175,7 @@ class Tick(Generic[State]):
         name = behaviour if isinstance(behaviour, str) else getattr(behaviour, "name", behaviour.__name__)
         child = child_id(self.id, self._rev, spawns, self._before.updated_at_ms)
         frame = GoalFrame(goal=goal) if isinstance(goal, str) else goal
-        where = pool or getattr(behaviour, "pool", "default")
+        where = pool or str(getattr(behaviour, "pool", "default"))
         if where == "dedicated":
             where = f"dedicated-{child}"
         self._acts.append(
@@ -240,7 +241,13 @@ class Tick(Generic[State]):
         self._acts.append(CancelTimer(timer_id=timer_id))
 
     def ask_approval(self, action: str, arguments: JsonValue = None) -> Sleep:
-        """The wait for a person's word on exactly this action; return it, or combine it with Wait.any_of."""
+        """The wait for a person's word on exactly this action; return it, or combine it with Wait.any_of.
+
+        The same action with the same arguments as is being asked already goes on being asked, under the same id.
+        """
+        for part in parts(self._before.wait) if self._before.wait is not None else ():
+            if isinstance(part, ApprovalResolution) and (part.action, part.arguments) == (action, arguments):
+                return Sleep(wait=part)
         return Sleep(wait=approval(action, arguments, self.id, self._rev))
 
     def _require(self, amount: BudgetVector) -> None:

@@ -37,7 +37,7 @@ from maestro.continuation.envelope import Envelope, Seal
 from maestro.continuation.lifecycle import TERMINAL, Hold, Status, move
 from maestro.continuation.mail import Control, Kind, Mail
 from maestro.continuation.wait import WAKE_TIMER, ScheduledWake, asks_person, describe, join_count, parts, wake_keys
-from maestro.ids import ContinuationId, Epoch, MailId, Rev, TimeMs
+from maestro.ids import ContinuationId, Epoch, EventId, MailId, Rev, TimeMs
 from maestro.mesh.event import Event
 from maestro.tick.birth import born, child_of
 from maestro.tick.store import Birth, Commit, OutboxRow
@@ -146,7 +146,7 @@ def _fold_act(draft: _Draft, act: Act, ordinal: int, facts: Facts, seal: Seal) -
 
 
 def child_grant(act: Spawn, facts: Facts) -> BudgetVector:
-    """A child's grant: what its budget names, and nothing of what its parent has limited and the budget does not name."""
+    """A child's grant: what its budget names, and nothing of what else its parent has limited."""
     return BudgetVector({**dict.fromkeys(facts.free, 0), **act.budget.root})
 
 
@@ -304,7 +304,7 @@ def _mail(
 def _event_row(facts: Facts, ordinal: int, subject: str, kind: str, key: str, payload: JsonValue) -> OutboxRow:
     hops = 1 + max((mail.hops for mail in facts.consumed), default=0)
     event = Event(
-        id=f"{facts.before.id}:{facts.rev}:{ordinal}",
+        id=EventId(f"{facts.before.id}:{facts.rev}:{ordinal}"),
         subject=subject,
         type=kind,
         source=facts.before.id,
@@ -346,12 +346,11 @@ def _fired(timer: str, consumed: Sequence[Mail]) -> bool:
 def _ended(children: dict[ContinuationId, Child], consumed: Sequence[Mail]) -> dict[ContinuationId, Child]:
     """The children as the consumed mail tells of their ends."""
     told = {mail.child: mail.body for mail in consumed if mail.kind is Kind.CHILD}
-    return {
-        cid: child.model_copy(update={"status": Status(body["status"])})
-        if isinstance(body := told.get(cid), dict)
-        else child  # type: ignore[arg-type]
-        for cid, child in children.items()
-    }
+    return {cid: _ended_child(child, told.get(cid)) for cid, child in children.items()}
+
+
+def _ended_child(child: Child, told: JsonValue) -> Child:
+    return child.model_copy(update={"status": Status(str(told["status"]))}) if isinstance(told, dict) else child
 
 
 def _waiting(after: Checkpoint) -> bytes | None:

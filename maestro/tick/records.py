@@ -69,7 +69,7 @@ class Records(Protocol):
     async def dead_letters(self, partition: Partition, limit: int = 100) -> Sequence[bytes]: ...
 
     async def counts(self, partition: Partition) -> Mapping[str, int]:
-        """Totals since the store began (fenced, adopted, committed ...), depths now (ready:POOL, outbox, timers ...)."""
+        """Totals since the store began (fenced, adopted, committed ...), depths now (ready:POOL, outbox, timers)."""
         ...
 
 

@@ -171,7 +171,7 @@ class Store(Protocol):
         ...
 
     async def adopt(self, pool: str, holder: HolderId, lease_ms: int, partition: Partition) -> Adopted | None:
-        """The one of `pool` that has been ready for longest, held by `holder` under epoch + 1; None if none is ready."""
+        """The one of `pool` ready for longest, held by `holder` under epoch + 1; None if none is ready."""
         ...
 
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:

@@ -38,7 +38,7 @@ from maestro.testing.provider import Cut, Drop, FakeProvider, Hang, Junk, Say, S
 KEY = "sk-very-secret"
 PRICE = Price(input_micros_per_mtok=1_000_000, output_micros_per_mtok=5_000_000, source="override")
 HASTY = RetryPolicy(max_retries=1, backoff_ms=1, attempt_timeout_ms=10_000)
-GOAL = "# Goal\nfind papers about federated reinforcement learning for robots"
+GOAL = "Goal: find papers about federated reinforcement learning for robots"
 PAPER = (
     "# About\nFederated reinforcement learning for robots\nWe train robots with federated reinforcement learning. "
     "The weather was fine. See http://feeds.test/abs/1."

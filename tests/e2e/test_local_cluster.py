@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import ray
 
 from actors import cluster
 from actors.cluster import ClusterInfo
@@ -106,12 +107,14 @@ def carrying(text: str) -> set[int]:
 
 
 @pytest.fixture(scope="module")
-def stranger() -> Iterator[psutil.Process]:
-    """Somebody else's Ray process, and his shell that reads our files: same programs, none of our signs."""
-    program = "import ray, time; print('up', flush=True); time.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", program, "ray::IDLE", "/tmp/ray"], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[psutil.Process]:
+    """The control store of somebody else's Ray, from the same installation."""
+    folder = tmp_path_factory.mktemp("stranger")
+    program = Path(ray.__file__).parent / "core" / "src" / "ray" / "gcs" / "gcs_server"
+    names = {"log_dir": folder, "session-dir": folder, "session-name": "theirs", "node_id": "a" * 56}
+    ports = {"gcs_server_port": 0, "metrics-agent-port": -1, "node-ip-address": "127.0.0.1", "config_list": "e30="}
+    arguments = [f"--{name}={value}" for name, value in {**names, **ports}.items()]
+    with subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         yield psutil.Process(process.pid)
         process.kill()
 

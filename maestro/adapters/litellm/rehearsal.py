@@ -1,8 +1,9 @@
 """The rehearsal model: deterministic, extractive, offline. It lets every path be walked without a key.
 
-It reads the prompt as any model does: the goal stands under a line `# Goal`, the material under `# About`; where these
-are missing, the system prompt is the goal and the last user message the material. Given a JSON schema it fills the
-fields from the material; without one it answers with the sentences that bear most on the goal.
+It reads the prompt as any model does. The goal frame is what `maestro.field.compose` writes of it, or else the whole
+system prompt. The material stands under the last line `# About`; where there is none, in the last message behind the
+paragraph that ends in a question mark, or else it is that whole message. Given a JSON schema it fills the fields from
+the material; without one it answers with the sentences that bear most on the goal.
 
 Invariants: the same prompt gives the same answer in every process; it invents nothing, each sentence, link and title
 stands in the prompt. Usage is counted at four bytes a token. Its price is the list price of the real tier that it
@@ -21,7 +22,7 @@ import orjson
 from pydantic import JsonValue
 
 from maestro.adapters.litellm.structured import JsonObject, schema_in
-from maestro.continuation.goal import MAX_GOAL_CHARS, GoalFrame
+from maestro.continuation.goal import MAX_GOAL_CHARS, MAX_LINES, GoalFrame
 from maestro.field.local import relevance
 from maestro.field.ranker import RELEVANT
 from maestro.pager.prices import Price
@@ -35,7 +36,8 @@ REHEARSAL_PRICES = {
 BYTES_PER_TOKEN = 4
 SENTENCES = 2  # of the material, in an answer of text
 
-_HEADING = re.compile(r"^#+[ \t]*(\w+)[^\n]*$", re.MULTILINE)
+_GOAL = "Goal:"
+_ABOUT = re.compile(r"^# About[ \t]*$", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _LINK = re.compile(r"https?://[^\s<>\"')\]]*[\w/=&-]")
 _LINK_FIELDS = re.compile(r"link|url|uri|source", re.IGNORECASE)
@@ -68,14 +70,9 @@ def rehearse(messages: Sequence[Mapping[str, JsonValue]]) -> RehearsedAnswer:
     system = "\n".join(_text(message) for message in messages if message.get("role") == "system")
     prompt = "\n".join(_text(message) for message in messages if message.get("role") != "system")
     schema, system = schema_in(system)
-    goal = _section("goal", f"{system}\n{prompt}") or system or prompt
-    last = _text(messages[-1]) if messages else ""
-    frame = GoalFrame(goal=goal.strip()[:MAX_GOAL_CHARS] or "nothing in particular")
-    text = (
-        _fill(schema, frame, _material(_section("about", prompt) or last))
-        if schema
-        else _summary(frame, _material(_section("about", prompt) or last))
-    )
+    frame = _goal_frame(system if system.strip() else prompt)
+    material = _material(_about(prompt, _text(messages[-1]) if messages else ""))
+    text = _fill(schema, frame, material) if schema else _summary(frame, material)
     read = sum(len(_text(message).encode()) for message in messages)
     return RehearsedAnswer(text, _tokens(read), _tokens(len(text.encode())))
 
@@ -89,14 +86,36 @@ def _text(message: Mapping[str, JsonValue]) -> str:
     return content if isinstance(content, str) else orjson.dumps(content).decode() if content else ""
 
 
-def _section(name: str, text: str) -> str:
-    """What stands under the last heading `# name`, up to the next heading."""
-    headings = list(_HEADING.finditer(text))
-    for place in reversed(range(len(headings))):
-        if headings[place].group(1).lower() == name:
-            end = headings[place + 1].start() if place + 1 < len(headings) else len(text)
-            return text[headings[place].end() : end].strip()
-    return ""
+def _goal_frame(system: str) -> GoalFrame:
+    """The goal frame that a system prompt was written from."""
+    paragraphs = [part.strip() for part in system.split("\n\n")]
+    goal = next((part.removeprefix(_GOAL).strip() for part in paragraphs if part.startswith(_GOAL)), system.strip())
+    listed = {head: _list_under(head, paragraphs) for head in ("Constraints:", "Open questions:", "Keywords:")}
+    return GoalFrame(
+        goal=goal[:MAX_GOAL_CHARS] or "nothing in particular",
+        constraints=listed["Constraints:"],
+        questions=listed["Open questions:"],
+        keywords=listed["Keywords:"],
+    )
+
+
+def _list_under(head: str, paragraphs: Sequence[str]) -> tuple[str, ...]:
+    for part in paragraphs:
+        first, *lines = part.splitlines() or [""]
+        if first == head:
+            return tuple(line.removeprefix("- ").strip() for line in lines if line.startswith("- "))[:MAX_LINES]
+    return ()
+
+
+def _about(prompt: str, last: str) -> str:
+    """The part of the prompt that is to be judged."""
+    if headings := list(_ABOUT.finditer(prompt)):
+        return prompt[headings[-1].end() :]
+    paragraphs = last.split("\n\n")
+    for place, part in enumerate(paragraphs[:-1]):
+        if part.rstrip().endswith("?"):
+            return "\n\n".join(paragraphs[place + 1 :])
+    return last
 
 
 def _material(text: str) -> _Material:

@@ -1,6 +1,7 @@
 """The reading side of the store on Redis, and the writes of people."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -80,10 +81,9 @@ class RedisRecords:
         reply = await self._keys.wire.script("counts", self._keys.partition(partition))
         return {name: int(float(value)) for name, value in codec.pairs(reply).items()}
 
-    async def _execute(self, command: str, partition: Partition, key: str, *arguments: object) -> Sequence[bytes]:
+    async def _execute(self, command: str, partition: Partition, key: str, *arguments: object) -> Any:
         place = f"{self._keys.partition(partition)}:{key}"
-        reply: Sequence[bytes] = await self._keys.wire.execute(command, place, *arguments)
-        return reply
+        return await self._keys.wire.execute(command, place, *arguments)
 
 
 class RedisSteering:

@@ -2,20 +2,31 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import pytest
 from pydantic import BaseModel, Field, JsonValue
 
 from maestro.adapters.litellm.rehearsal import rehearse
 from maestro.adapters.litellm.structured import schema_instruction
+from maestro.continuation.goal import GoalFrame
+from maestro.field.compose import compose
+from maestro.field.local import relevance
 
-GOAL = "# Goal\nfederated reinforcement learning for robots"
+GOAL = "Goal: federated reinforcement learning for robots"
 PAPER = """# Question
 Does it bear on the goal?
 # About
 Federated reinforcement learning for robots
 We had tea. Robots learn by federated reinforcement learning. It rained. (see http://x.test/1, please)"""
+
+
+@dataclass(frozen=True)
+class Material:
+    title: str
+    body: str
 
 
 class Kind(StrEnum):
@@ -75,6 +86,27 @@ def test_a_choice_that_the_material_names_is_taken():
 
 def test_without_a_schema_it_answers_with_the_sentences_that_bear_most_on_the_goal():
     assert rehearse(prompt(PAPER)).text.startswith("Robots learn by federated reinforcement learning.")
+
+
+@pytest.mark.parametrize("heading", ["", "# About\n"])
+def test_a_composed_prompt_is_read_back_so_that_the_score_is_that_of_the_field(heading: str):
+    goal = GoalFrame(
+        goal="federated learning for robots",
+        constraints=("no surveys",),
+        questions=("is it safe?",),
+        keywords=("robot",),
+    )
+    paper = "Robots learn together\nSafe federated learning for a robot.\n\nhttp://x.test/1"
+    asked = compose(
+        goal, (), f"Does this paper bear on the goal?\n\n{heading}{paper}", "2 unread: from x about y", 8_000
+    )
+    schema = schema_instruction(Everything.model_json_schema())
+    messages: list[dict[str, JsonValue]] = [{"role": "system", "content": f"{asked.system}\n\n{schema}"}]
+    messages += [{"role": message.role, "content": message.content} for message in asked.messages]
+    answer = Everything.model_validate_json(rehearse(messages).text)
+    title, _, body = paper.partition("\n")
+    assert answer.score == round(relevance(goal, Material(title, body)), 4)
+    assert (answer.title, answer.link) == (title, "http://x.test/1")
 
 
 def test_without_headings_the_system_prompt_is_the_goal_and_the_last_message_the_material():

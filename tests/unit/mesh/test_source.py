@@ -158,6 +158,7 @@ def test_a_change_of_state_is_told_once_in_each_direction_and_under_its_own_key(
     ]
     events = [event for event in told if event]
     assert {event.subject for event in events} == {"source.arxiv"}
+    assert {event.source for event in events} == {"source.arxiv:state"} != {well.event_source}
     assert len({event.id for event in events}) == 3
     assert all(event.taint == "trusted" for event in events)
     recovered = events[1].payload

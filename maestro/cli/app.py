@@ -1,0 +1,149 @@
+"""Which verb lives where, and how a command line becomes one call.
+
+Invariant: `maestro --help` imports nothing but typer and this file. The one lazy import of the command line is here: the
+module of the verb that is asked for, and of no other, is loaded by name (DESIGN 7, seams; measured in the module's test).
+
+What is not here: what the verbs do (look, steer, mesh, people, operate, history), and how errors are told (errors).
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+GLOBAL_OPTIONS = ("--home", "--tenant", "--redis-url")
+"""Options before the verb; each takes a value."""
+ALIASES = {"ps": "list", "tail": "watch", "journal": "log"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """Where a verb is, and what the list of all verbs says of it."""
+
+    place: str
+    """`module:function` below maestro.cli."""
+    panel: str
+    help: str
+
+
+VERBS: dict[str, Verb] = {
+    "up": Verb("operate:up", "Operate", "Start what is missing: store, Ray, supervisor tree. Return when ready."),
+    "down": Verb("operate:down", "Operate", "Stop in order. What is stored stays, unless --purge."),
+    "status": Verb("status:status", "Operate", "Store, Ray, queues, sources and supervisors at a glance."),
+    "doctor": Verb("doctor:doctor", "Operate", "Check every setting that a promise rests on. Exit 1 names each failure."),
+    "demo": Verb("operate:demo", "Operate", "The main job, offline, from nothing, in under two minutes."),
+    "start": Verb("steer:start", "Steer", "Start a new root continuation and print its id."),
+    "send": Verb("steer:send", "Steer", "Put a message into a mailbox."),
+    "reply": Verb("steer:reply", "Steer", "Answer the question that a continuation asks."),
+    "approve": Verb("steer:approve", "Steer", "Approve what a continuation asks for."),
+    "deny": Verb("steer:deny", "Steer", "Deny what a continuation asks for."),
+    "resolve": Verb("steer:resolve", "Steer", "Tell the outcome of an operation outside."),
+    "wake": Verb("steer:wake", "Steer", "Make it tick once, whatever it waits for."),
+    "rebudget": Verb("steer:rebudget", "Steer", "Change a budget, such as usd=+1.00."),
+    "fork": Verb("steer:fork", "Steer", "Branch off a copy as it was after a tick, with a share of what is free."),
+    "freeze": Verb("steer:freeze", "Steer", "Let nothing wake it until it is thawed. Without an ID: all."),
+    "thaw": Verb("steer:thaw", "Steer", "Let go of what is frozen or held. Without an ID: all."),
+    "cancel": Verb("steer:cancel", "Steer", "End it before its next tick."),
+    "kill": Verb("steer:kill", "Steer", "End it at once. Nothing of a tick under way is committed."),
+    "list": Verb("look:list_", "Look", "All continuations, one line each (alias: ps)."),
+    "show": Verb("look:show", "Look", "Everything about one continuation."),
+    "why": Verb("look:why", "Look", "Why it is as it is, in one sentence."),
+    "log": Verb("look:log", "Look", "Its committed ticks, one line each (alias: journal)."),
+    "field": Verb("look:field", "Look", "What weighs most in its context."),
+    "watch": Verb("look:watch", "Look", "What happens, live, until Ctrl-C (alias: tail)."),
+    "publish": Verb("mesh:publish", "Mesh", "Publish an event to all who subscribed."),
+    "events": Verb("mesh:events", "Mesh", "The newest events, newest first."),
+    "dead-letters": Verb("mesh:dead_letters", "Mesh", "What could not be delivered, and why."),
+    "sources": Verb("mesh:sources", "Mesh", "The feeds that are polled: state, last error, next poll. Add or remove one."),
+    "waits": Verb("people:waits", "People and money", "What people are asked, and the command that answers."),
+    "findings": Verb("people:findings", "People and money", "What was found, with its links."),
+    "costs": Verb("people:costs", "People and money", "What was spent on models, by behaviour, tier, model, day, continuation."),
+    "verify": Verb("history:verify", "History", "Check that logs are whole, unchanged, and lead to their checkpoints."),
+    "replay": Verb("history:replay", "History", "Rebuild the checkpoint from the log alone, as it was after a tick."),
+    "export": Verb("history:export", "History", "Write one continuation into one portable file."),
+    "clock": Verb("history:clock", "History", "Show the store's clock. Advance it, where it is virtual."),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What was said before the verb; None means not said."""
+
+    home: Path | None = None
+    tenant: str | None = None
+    redis_url: str | None = None
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit status of that command line; its output is written, its error told on stderr."""
+    from maestro.cli import errors  # light, but of no use to who only asks for help
+
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # LANG=C: show what it cannot write
+    try:
+        status = _application(verb_in(arguments))(list(arguments) or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
+        return int(status or 0)
+    except BaseException as error:  # noqa: BLE001 - every error ends as one line and a status, here and nowhere else
+        return errors.told(error, arguments)
+
+
+def verb_in(arguments: Sequence[str]) -> str | None:
+    """The verb of a command line, by its first name; None where there is none that is known."""
+    words = iter(arguments)
+    for word in words:
+        if word in GLOBAL_OPTIONS:
+            next(words, None)
+        elif not word.startswith("-"):
+            known = ALIASES.get(word, word)
+            return known if known in VERBS else None
+    return None
+
+
+def work_of(verb: str) -> Callable[..., object]:
+    """The function that does the work of `verb`; its module is loaded now."""
+    module, _, function = VERBS[verb].place.partition(":")
+    work: Callable[..., object] = getattr(importlib.import_module(f"maestro.cli.{module}"), function)
+    return work
+
+
+def _application(verb: str | None) -> typer.Typer:
+    """All verbs by name and first line; `verb` alone with its parameters and its work."""
+    app = typer.Typer(
+        name="maestro",
+        help="Long-lived, resumable, budgeted computations: their truth in Redis, their actors on Ray.",
+        epilog="Every verb takes -o table|json|jsonl. ID is a unique prefix or a name. `maestro VERB --help` tells more.",
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_flags)
+    if verb is not None:
+        from maestro.cli.command import IdCommand, as_command
+
+        work = work_of(verb)
+        for name in (verb, *(alias for alias, meant in ALIASES.items() if meant == verb)):
+            app.command(name, cls=IdCommand, help=inspect.getdoc(work))(as_command(work))
+    for name, known in VERBS.items():
+        if verb is None:
+            app.command(name, rich_help_panel=known.panel, help=known.help)(_nothing)
+    return app
+
+
+def _flags(
+    ctx: typer.Context,
+    home: Annotated[Path | None, typer.Option(help="State folder.  [env: MAESTRO_HOME]")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose continuations.  [env: MAESTRO_TENANT]")] = None,
+    redis_url: Annotated[str | None, typer.Option(help="Store to use.  [env: MAESTRO_REDIS_URL]")] = None,
+) -> None:
+    ctx.obj = Flags(home, tenant, redis_url)
+
+
+def _nothing() -> None:
+    """Stands for a verb where only its name is needed: in the list of all verbs."""
