@@ -2,7 +2,7 @@
 
     root                                                  one_for_one
     ├─ system   rest_for_one   timekeeper · relay · reaper · projector
-    ├─ pagers   one_for_one    pager: the only process with litellm and the providers' keys
+    ├─ pager                   the only process with litellm and the providers' keys
     ├─ pools    one_for_one    pool/default/n, pool/swarm/n, continuation/<id> (dedicated), placer
     └─ sources  one_for_one    source-keeper, source/<name>
 
@@ -43,7 +43,8 @@ def tree(settings: Settings) -> ChildSpec:
         start="actors.root:RootSupervisor",
         type="supervisor",
         intensity=Intensity(max_restarts=10, max_seconds=60),
-        children=(_system(text), _pagers(text), _pools(settings, text), _sources(text)),
+        starts_together=True,
+        children=(_system(text), _pager(text), _pools(settings, text), _sources(text)),
     )
 
 
@@ -53,9 +54,8 @@ def _system(text: str) -> ChildSpec:
     return ChildSpec(id="system", start=SUPERVISOR, type="supervisor", strategy="rest_for_one", children=loops)
 
 
-def _pagers(text: str) -> ChildSpec:
-    pager = ChildSpec(id=PAGER, start=PAGER_ACTOR, args={"settings": text})
-    return ChildSpec(id="pagers", start=SUPERVISOR, type="supervisor", children=(pager,))
+def _pager(text: str) -> ChildSpec:
+    return ChildSpec(id=PAGER, start=PAGER_ACTOR, args={"settings": text})
 
 
 def _pools(settings: Settings, text: str) -> ChildSpec:
@@ -68,6 +68,7 @@ def _pools(settings: Settings, text: str) -> ChildSpec:
         type="supervisor",
         args={"obituary": REPORT},
         intensity=MASS_DEATH,
+        starts_together=True,
         children=(*warm, *shared, placer),
     )
 

@@ -76,8 +76,11 @@ class RayCluster:
             raise NotFound(f"no actor is named {name!r}", field="name", hint="see `maestro status`") from None
 
 
-def ensure(settings: Settings) -> ClusterInfo:
+def ensure(settings: Settings, warm: int = 0) -> ClusterInfo:
     """There is a cluster to join: that of `ray_address`, the local one that runs, or a local one started now.
+
+    Args:
+        warm: how many idle workers a local one that is started now makes beforehand.
 
     Raises:
         ClusterError: it did not start.
@@ -93,7 +96,7 @@ def ensure(settings: Settings) -> ClusterInfo:
         kill_all(place.signs())
         place.forget()
         place.sweep()
-        return _info(start(place, settings), place, started=True)
+        return _info(start(place, settings, warm), place, started=True)
 
 
 def running(settings: Settings) -> ClusterInfo | None:

@@ -31,7 +31,7 @@ def up(settings: Settings) -> dict[str, JsonValue]:
     known = bootstrap.repertoire(settings).names
     if settings.redis_url is None:
         server.ensure(settings.home, fsync=settings.redis_fsync)
-    info = cluster.ensure(settings)
+    info = cluster.ensure(settings, warm=sum(1 for _ in blueprint.tree(settings).walk()))
     cluster.connect(settings)
     try:
         reporting.leave_settings(settings.to_json())

@@ -36,6 +36,11 @@ HEALTH_CHECKS = {
     "RAY_health_check_timeout_ms": "5000",
     "RAY_health_check_failure_threshold": "4",
 }
+WARM_WORKERS = {
+    # Idle workers wait for the tree that is planted next, and are there for a restart afterwards.
+    "RAY_idle_worker_killing_time_threshold_ms": "120000",
+    "RAY_preload_python_modules": "actors.continuation,actors.supervisor",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ class Place:
             shutil.rmtree(old)
 
 
-def start(place: Place, settings: Settings) -> Head:
+def start(place: Place, settings: Settings, warm: int) -> Head:
     """A head runs in processes that outlive this one, and is recorded.
 
     Ray gives a node 30 s to register, which a busy machine may not keep: one more try costs less than an error.
@@ -115,16 +120,17 @@ def start(place: Place, settings: Settings) -> Head:
         ClusterError: it did not come up; what had started is ended again.
     """
     try:
-        head = _try_start(place, settings)
+        head = _try_start(place, settings, warm)
     except ClusterError:
-        head = _try_start(place, settings)
+        head = _try_start(place, settings, warm)
     place.record(head)
     return head
 
 
-def _try_start(place: Place, settings: Settings) -> Head:
+def _try_start(place: Place, settings: Settings, warm: int) -> Head:
     wished = {
         "num_cpus": settings.ray_cpus or os.cpu_count(),
+        "warm_workers": warm,
         "object_store_bytes": OBJECT_STORE_BYTES,
         "temp_dir": str(place.temp_dir),
         "dashboard_port": _free_port(settings.dashboard_port),
@@ -161,6 +167,7 @@ def _environment(place: Place) -> Mapping[str, str]:
         **inherited,
         **token_environment(place.token_file),
         **HEALTH_CHECKS,
+        **WARM_WORKERS,
         ONE_MACHINE: "0",
         MARK: str(place.temp_dir),
         "PYTHONPATH": os.pathsep.join(filter(None, path)),  # behaviours lie where the caller stands

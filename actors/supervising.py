@@ -26,13 +26,14 @@ from maestro.errors import ClusterError, MaestroError
 from maestro.supervision import machine
 from maestro.supervision.spec import ChildSpec, RosterEntry
 from maestro.supervision.state import (
-    Action,
     AdoptChild,
     Decided,
+    Deed,
     Exit,
     GiveUp,
     PostRetry,
     StartChild,
+    StartTogether,
     StopChild,
     StopTogether,
     SupervisorState,
@@ -165,18 +166,25 @@ class Supervising:
         self.state, batch = decided
         todo, reason = deque(batch), None
         while todo:
-            failed = await self._do(action := todo.popleft())
-            reason = failed or reason
-            if failed is not None and isinstance(action, StartChild):
-                self.state, instead = machine.on_start_failed(self.state, action.spec.id, failed)
-                todo = deque(instead)
+            match action := todo.popleft():
+                case StartChild(spec):
+                    failed = await self._start(spec)
+                case StartTogether(specs):
+                    failed = await self._start(*specs)
+                case _:
+                    reason = await self._do(action) or reason
+                    continue
+            if failed:
+                todo.clear()
+            for child_id, why in failed.items():
+                self.state, instead = machine.on_start_failed(self.state, child_id, why)
+                todo.extend(instead)
+                reason = why
         await self._leave_roster()
         return reason
 
-    async def _do(self, action: Action) -> str | None:
+    async def _do(self, action: Deed) -> str | None:
         match action:
-            case StartChild(spec):
-                return await self._start(spec)
             case AdoptChild(spec):
                 self.wards.adopt(spec.id)
             case StopChild():
@@ -194,7 +202,12 @@ class Supervising:
                 assert_never(action)
         return None
 
-    async def _start(self, spec: ChildSpec) -> str | None:
+    async def _start(self, *specs: ChildSpec) -> dict[str, str]:
+        """Why those did not start that did not; all were tried at the same time."""
+        reasons = await asyncio.gather(*map(self._start_one, specs))
+        return {spec.id: why for spec, why in zip(specs, reasons, strict=True) if why is not None}
+
+    async def _start_one(self, spec: ChildSpec) -> str | None:
         try:
             incarnation = await self.wards.start(spec)
         except StartFailed as failed:

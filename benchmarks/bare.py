@@ -8,7 +8,7 @@ promises beside it: no mail, no log chain, no ledger, no waits, no reasons.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 import orjson
@@ -39,8 +39,7 @@ class Bare(asyncio.Protocol):
         self._shas: dict[str, str] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
 
     def data_received(self, data: bytes) -> None:
         self._replies.feed(data)

@@ -29,7 +29,9 @@ NAMED = "name:"
 """What `--name` puts before a name on its way to `Call.find`."""
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A unique prefix of an id, or a name.")]
-MaybeId = Annotated[str | None, typer.Argument(metavar="[ID]", help="A unique prefix of an id, or a name.", show_default=False)]
+MaybeId = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="A unique prefix of an id, or a name.", show_default=False)
+]
 
 
 class Call:
@@ -76,7 +78,9 @@ class Call:
         name = text.removeprefix(NAMED)
         cid = await maestro.installation.backend.records.named(name)
         if cid is None:
-            raise ContinuationNotFoundError(f"no continuation is named {name!r}", field="name", hint="see `maestro list`")
+            raise ContinuationNotFoundError(
+                f"no continuation is named {name!r}", field="name", hint="see `maestro list`"
+            )
         return ContinuationHandle(cid, maestro)
 
     async def close(self) -> None:
@@ -129,9 +133,13 @@ def as_command(work: Callable[..., object]) -> Callable[..., None]:
     common = [_parameter("output", Format, typer.Option("-o", "--output", help="How to answer."), Format.TABLE)]
     if is_async:
         help_ = "Give up after so many seconds; what was accepted stays so."
-        common.append(_parameter("timeout_s", float | None, typer.Option(min=0.0, help=help_, show_default=False), None))
+        common.append(
+            _parameter("timeout_s", float | None, typer.Option(min=0.0, help=help_, show_default=False), None)
+        )
     if any(parameter.name == "id" for parameter in own):
-        common.append(_parameter("name", str | None, typer.Option(help="A name, in place of ID.", show_default=False), None))
+        common.append(
+            _parameter("name", str | None, typer.Option(help="A name, in place of ID.", show_default=False), None)
+        )
     first = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)
     parameters = [first, *(parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own), *common]
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # where inspect looks first
@@ -139,12 +147,13 @@ def as_command(work: Callable[..., object]) -> Callable[..., None]:
 
 
 def _parameter(name: str, kind: object, option: object, default: object) -> Parameter:
-    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])  # type: ignore[valid-type]  # built at run time
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 
 async def _within(timeout_s: float | None, work: Awaitable[object], call: Call) -> None:
+    limit = asyncio.timeout(timeout_s)
     try:
-        async with asyncio.timeout(timeout_s) as limit:
+        async with limit:
             await work
     except TimeoutError:
         if limit.expired():

@@ -2,8 +2,8 @@
 
     0 ok   1 failed   2 usage   3 not found   4 cannot reach the store or the cluster   124 timed out   130 interrupted
 
-With `-o json` or `jsonl` the line is {code, message, field, hint}, on stderr too: stdout gets data and nothing else. A reader
-that went away (`maestro list | head -1`) had what it wanted: that is no error.
+With `-o json` or `jsonl` the line is {code, message, field, hint}, on stderr too: stdout gets data and nothing else.
+A reader that went away (`maestro list | head -1`) had what it wanted: that is no error.
 """
 
 import asyncio
@@ -45,8 +45,15 @@ def wants_json(arguments: Sequence[str]) -> bool:
     """True when the command line asks for JSON; looked up here because an error may come before it is parsed."""
     words = list(arguments)
     pairs = zip(words, [*words[1:], ""], strict=True)
-    values = [after if word in ("-o", "--output") else word.removeprefix("--output=").removeprefix("-o") for word, after in pairs]
-    return any(value in ("json", "jsonl") for value, word in zip(values, words, strict=True) if word.startswith(("-o", "--output")))
+    values = [
+        after if word in ("-o", "--output") else word.removeprefix("--output=").removeprefix("-o")
+        for word, after in pairs
+    ]
+    return any(
+        value in ("json", "jsonl")
+        for value, word in zip(values, words, strict=True)
+        if word.startswith(("-o", "--output"))
+    )
 
 
 def _facts(error: BaseException) -> tuple[int, dict[str, str | None]]:
@@ -65,7 +72,12 @@ def _facts(error: BaseException) -> tuple[int, dict[str, str | None]]:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     message = f"a defect of Maestro: {type(error).__name__}: {error}{where}"
-    return 1, {"code": "defect", "message": message, "field": None, "hint": "MAESTRO_LOG_LEVEL=debug shows the traceback"}
+    return 1, {
+        "code": "defect",
+        "message": message,
+        "field": None,
+        "hint": "MAESTRO_LOG_LEVEL=debug shows the traceback",
+    }
 
 
 def _help_of(error: TyperException) -> str:

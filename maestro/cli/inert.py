@@ -1,7 +1,7 @@
 """Text from models, feeds and people, made fit for a terminal: nothing in it steers one (PROMISES B54, B96).
 
 Control characters (escape, newline, backspace ...), C1 controls, line and paragraph separators, direction overrides and
-lone surrogates show as what they are, such as `\\x1b`.
+lone surrogates show as what they are: an escape as backslash, x, 1, b.
 """
 
 import re

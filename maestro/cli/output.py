@@ -1,6 +1,6 @@
 """Answers: as a table for people, as JSON or JSON lines for programs.
 
-    -o table   on a terminal and in a pipe alike (without colours and never cut there); ask for json where a program reads
+    -o table   on a terminal, and in a pipe too (no colours there, and nothing is cut): a program asks for json
     -o json    one value, indented
     -o jsonl   one value a line; what is one thing is one line
 

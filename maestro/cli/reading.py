@@ -68,7 +68,9 @@ def json_value(text: str, field: str) -> JsonValue:
         value: JsonValue = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         hint = "quote it for the shell, such as '{\"n\": 1}'"
-        raise InvalidInput(f"{field} is not JSON: {error.msg}, at character {error.pos + 1}", field=field, hint=hint) from None
+        raise InvalidInput(
+            f"{field} is not JSON: {error.msg}, at character {error.pos + 1}", field=field, hint=hint
+        ) from None
     return value
 
 

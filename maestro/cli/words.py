@@ -51,11 +51,11 @@ def span(ms: int) -> str:
 
 
 def distance(at_ms: JsonValue, now_ms: int) -> str:
-    """A time and how far away it is: `2026-11-21 09:42:47, in 3 h 20 min`."""
+    """A time and how far away it is: `2026-11-21 09:42:47 UTC, in 3 h 20 min`."""
     if not isinstance(at_ms, int) or at_ms <= 0:
         return "-"
     away = at_ms - now_ms
-    return f"{moment(at_ms)}, {f'in {span(away)}' if away >= 0 else f'{span(-away)} ago'}"
+    return f"{moment(at_ms)} UTC, {f'in {span(away)}' if away >= 0 else f'{span(-away)} ago'}"
 
 
 def sentence(text: str) -> str:
@@ -101,7 +101,9 @@ def shortest(ids: Collection[str], least: int = TIME_CHARS) -> dict[str, str]:
     """Each id by its shortest prefix that no other of `ids` begins with; never shorter than its time of birth."""
     ordered = sorted(ids)
     neighbours = zip(["", *ordered], ordered, [*ordered[1:], ""], strict=False)
-    return {cid: cid[: max(least, _common(cid, before) + 1, _common(cid, after) + 1)] for before, cid, after in neighbours}
+    return {
+        cid: cid[: max(least, _common(cid, before) + 1, _common(cid, after) + 1)] for before, cid, after in neighbours
+    }
 
 
 def _common(one: str, other: str) -> int:

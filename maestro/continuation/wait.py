@@ -6,9 +6,10 @@ Expiry of waits, escalation and the bounded-turn checks stand on the same record
 Source: spec/01 section 5.
 """
 
-from typing import Annotated, Literal, assert_never
+from collections.abc import Collection
+from typing import Annotated, Literal, Self, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from maestro.continuation.mail import Kind
 from maestro.ids import ContinuationId, TimeMs
@@ -64,6 +65,12 @@ class Children(_Shape):
     ids: tuple[ContinuationId, ...]
     needed: Annotated[int, Field(ge=1)]
 
+    @model_validator(mode="after")
+    def _can_end(self) -> Self:
+        if self.needed > len(self.ids):
+            raise ValueError(f"{self.needed} of {len(self.ids)} children can never end")
+        return self
+
 
 class BudgetGrant(_Shape):
     """Until somebody grants more of `resource`."""
@@ -72,6 +79,8 @@ class BudgetGrant(_Shape):
     resource: str
     asked: int = 0
     free: int = 0
+    then: "WaitFor | None" = None
+    """What it waited for when the money ran out; with the grant it goes on from there."""
 
 
 class AnyOf(_Shape):
@@ -86,6 +95,7 @@ WaitFor = Annotated[
     Field(discriminator="type"),
 ]
 AnyOf.model_rebuild()
+BudgetGrant.model_rebuild()
 
 BUDGET_KEY = "budget"
 """Marks a wait for money; no mail has this key, the store itself tells of a grant."""
@@ -108,7 +118,7 @@ def wake_keys(wait: WaitFor) -> tuple[str, ...]:
         case ScheduledWake():
             return (f"{Kind.TIMER}:{WAKE_TIMER}",)
         case Children():
-            return (Kind.CHILD.value,)
+            return tuple(f"{Kind.CHILD}:{child}" for child in wait.ids)
         case BudgetGrant():
             return (BUDGET_KEY,)
         case AnyOf():
@@ -152,4 +162,31 @@ def asks_person(wait: WaitFor) -> bool:
 
 def join_count(wait: WaitFor) -> int:
     """How many ends of children this wait still needs; 0 when the first child's end (if any) wakes."""
+    if any(isinstance(part, StreamEvent) for part in parts(wait)):
+        return 0
     return next((part.needed for part in parts(wait) if isinstance(part, Children)), 0)
+
+
+def left(wait: WaitFor, arrived: Collection[str], living: Collection[ContinuationId]) -> WaitFor | None:
+    """What is still to be waited for, None when nothing is: a wait that is over must not be waited for again.
+
+    Args:
+        arrived: wake keys of the mail that was read meanwhile.
+        living: the children that have not ended.
+    """
+    match wait:
+        case AnyOf():
+            still = [part for simple in parts(wait) if (part := left(simple, arrived, living)) is not None]
+            return AnyOf(waits=tuple(still)) if len(still) > 1 else next(iter(still), None)
+        case Children():
+            ids = tuple(child for child in wait.ids if child in living)
+            needed = wait.needed - (len(wait.ids) - len(ids))
+            return Children(ids=ids, needed=needed) if needed > 0 else None
+        case UserReply():
+            return None if f"{Kind.REPLY}:{wait.question_id}" in arrived else wait
+        case StreamEvent() | BudgetGrant():
+            return wait
+        case ApprovalResolution() | ExternalResult() | ScheduledWake():
+            return None if any(key in arrived for key in wake_keys(wait)) else wait
+        case _:
+            assert_never(wait)

@@ -3,19 +3,24 @@
 Invariants:
 - a slot holds at most one continuation at a time; the process holds one lease for all;
 - a commit whose reply is lost is repeated until it is known; it can only land once;
+- who may hold something that it does not know of (a reply was lost) goes on under another name and lets the lease of
+  the old one run out: nothing is stranded;
 - who finds itself fenced drops what it has and writes nothing.
 
 What is not here: Ray. `actors/continuation.py` gives a host its process.
 """
 
 import asyncio
+from collections.abc import Coroutine
+import itertools
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 import orjson
 import structlog
 
-from maestro.errors import BudgetExceededError, Fenced, MaestroError, StoreUnavailable
+from maestro.errors import BudgetExceededError, Fenced, MaestroError, StoreRefused, StoreUnavailable
 from maestro.ids import ContinuationId, HolderId, Partition
 from maestro.runtime.ports import Signals, ready_signal
 from maestro.tick.runner import HandBack, Surroundings, run
@@ -25,6 +30,9 @@ log = structlog.get_logger()
 
 COMMIT_RETRY_S = 0.2  # between two tries of a commit whose outcome is unknown
 STORE_RETRY_S = 1.0  # between two tries to adopt while the store is away
+
+Taken = tuple[Adopted, HolderId]
+"""A continuation in hand, and the name that its lease runs under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class Awake:
     """A continuation while it is here."""
 
     adopted: Adopted
+    holder: HolderId
     since: float
     task: "asyncio.Task[Commit | HandBack]"
 
@@ -64,6 +73,8 @@ class Host:
         self._settings = settings
         self._around = around
         self._signals = signals
+        self._holder = settings.holder
+        self._names = itertools.count(1)
         self._listening = asyncio.Lock()
         self._stopping = asyncio.Event()
 
@@ -80,43 +91,48 @@ class Host:
         self._stopping.set()
 
     async def _slot(self) -> None:
-        adopted: Adopted | None = None
-        while not (self._stopping.is_set() and adopted is None):
+        taken: Taken | None = None
+        while not (self._stopping.is_set() and taken is None):
             try:
-                adopted = adopted or await self._adopt()
-                if adopted is None:
+                taken = taken or await self._adopt()
+                if taken is None:
                     await self._idle()
                     continue
-                adopted = await self._tick(adopted)
+                taken = await self._tick(*taken)
             except Fenced as fenced:
                 self.fenced += 1
                 log.warning("fenced", continuation=fenced.cid, epoch=fenced.epoch, current=fenced.current)
-                adopted = None
+                taken = None
             except MaestroError as error:
                 log.error("store_trouble", error=str(error), code=error.code)  # noqa: TRY400 - the text says it all
-                adopted = None
+                taken = None
+                self._rename()
                 await self._pause(STORE_RETRY_S)
 
-    async def _adopt(self) -> Adopted | None:
-        settings = self._settings
+    async def _adopt(self) -> Taken | None:
+        settings, holder = self._settings, self._holder
         for number in range(settings.partitions):
-            adopted = await self._around.store.adopt(
-                settings.pool, settings.holder, settings.lease_ms, Partition(number)
-            )
+            adopted = await self._around.store.adopt(settings.pool, holder, settings.lease_ms, Partition(number))
             if adopted is not None:
-                return adopted
+                return adopted, holder
         return None
+
+    def _rename(self) -> None:
+        """What may be held unknown to us keeps the old name, whose lease is renewed only for what is known."""
+        self._holder = HolderId(f"{self._settings.holder}~{next(self._names)}")
 
     async def _idle(self) -> None:
         """Sleeps until there may be something to adopt; one slot listens, the others queue behind it."""
         async with self._listening:
-            if not self._stopping.is_set():
-                await self._signals.wait(ready_signal(self._settings.pool), self._settings.idle_ms)
+            if self._stopping.is_set():
+                return
+            signal = self._signals.wait(ready_signal(self._settings.pool), self._settings.idle_ms)
+            await _first(signal, self._stopping.wait())
 
-    async def _tick(self, adopted: Adopted) -> Adopted | None:
+    async def _tick(self, adopted: Adopted, holder: HolderId) -> Taken | None:
         """The tick ended in the store; returns what was adopted with its commit."""
         task = asyncio.ensure_future(run(adopted, self._around))
-        self.awake[adopted.cid] = Awake(adopted, monotonic(), task)
+        self.awake[adopted.cid] = Awake(adopted, holder, monotonic(), task)
         with structlog.contextvars.bound_contextvars(
             continuation=adopted.cid, tick=adopted.rev + 1, epoch=adopted.epoch
         ):
@@ -134,24 +150,28 @@ class Host:
                 raise
             return HandBack(0, "interrupted by an order", counts=False)
 
-    async def _write(self, adopted: Adopted, outcome: Commit | HandBack) -> Adopted | None:
+    async def _write(self, adopted: Adopted, outcome: Commit | HandBack) -> Taken | None:
         if isinstance(outcome, HandBack):
             await self._release(adopted, outcome)
             return None
-        settings = self._settings
-        following = None if self._stopping.is_set() else (settings.pool, settings.holder, settings.lease_ms)
         while True:
+            settings, holder = self._settings, self._holder
+            following = None if self._stopping.is_set() else (settings.pool, holder, settings.lease_ms)
             try:
                 committed = await self._around.store.commit(outcome, following)
             except StoreUnavailable as error:
                 log.warning("commit_unknown", error=str(error))
+                self._rename()
                 await asyncio.sleep(COMMIT_RETRY_S)
+            except StoreRefused as error:
+                await self._release(adopted, HandBack(1_000, str(error), counts=False))
+                return None
             except BudgetExceededError as error:
                 await self._release(adopted, HandBack(1_000, str(error), counts=True))
                 return None
             else:
                 self.ticks += 1
-                return committed.next
+                return None if committed.next is None else (committed.next, holder)
 
     async def _release(self, adopted: Adopted, back: HandBack) -> None:
         await self._around.store.release(adopted.cid, adopted.epoch, back.retry_in_ms, back.error, back.counts)
@@ -160,16 +180,18 @@ class Host:
         """The lease is renewed three times before it would end; orders from people interrupt the ticks they are for."""
         while True:
             await asyncio.sleep(self._settings.lease_ms / 3_000)
-            if not self.awake:
-                continue
-            try:
-                urgent = await self._around.store.renew(self._settings.holder, self._settings.lease_ms)
-            except MaestroError as error:
-                log.warning("lease_not_renewed", error=str(error))
-                continue
-            for cid in urgent:
-                if cid in self.awake:
-                    self.awake[cid].task.cancel()
+            for holder in {awake.holder for awake in self.awake.values()}:
+                await self._renew_one(holder)
+
+    async def _renew_one(self, holder: HolderId) -> None:
+        try:
+            urgent = await self._around.store.renew(holder, self._settings.lease_ms)
+        except MaestroError as error:
+            log.warning("lease_not_renewed", holder=holder, error=str(error))
+            return
+        for cid in urgent:
+            if cid in self.awake:
+                self.awake[cid].task.cancel()
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -177,3 +199,16 @@ class Host:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+async def _first(*waits: Coroutine[Any, Any, object]) -> None:
+    """Returns with the first of `waits`; the others are cancelled, and what the first raised is raised."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

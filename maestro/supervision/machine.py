@@ -9,7 +9,8 @@ The table, one `match` case per row:
     temporary   any                   let go
 
 Invariants:
-- start in order, stop in reverse; of those that go down with a sibling, temporary ones do not come back;
+- start in order, stop in reverse; only a first start may be of all together, where the spec says so;
+- of those that go down with a sibling, temporary ones do not come back;
 - every restart counts against the intensity, also a retry of a restart that failed; one more than allowed ends all;
 - a failed restart is never tried again here: it comes back through the mailbox, so that a stop can get in between;
 - an exit of an incarnation that is not the current one changes nothing.
@@ -39,6 +40,7 @@ from maestro.supervision.state import (
     GiveUp,
     PostRetry,
     StartChild,
+    StartTogether,
     StopChild,
     StopTogether,
     SupervisorState,
@@ -53,7 +55,9 @@ NOBODY: Alive = MappingProxyType({})
 def supervisor(spec: ChildSpec) -> SupervisorState:
     """A supervisor as its spec describes it, nothing started yet."""
     children = tuple(Child(child) for child in spec.children)
-    return SupervisorState(spec.strategy, spec.intensity, spec.auto_shutdown, children)
+    return SupervisorState(
+        spec.strategy, spec.intensity, spec.auto_shutdown, children, starts_together=spec.starts_together
+    )
 
 
 def recall(spec: ChildSpec, roster: Sequence[RosterEntry], alive: Alive) -> tuple[SupervisorState, frozenset[str]]:
@@ -97,7 +101,10 @@ def start_all(state: SupervisorState, alive: Alive = NOBODY, leave: frozenset[st
         *(replace(c, standing="running", incarnation=alive[c.id]) for c in adopted),
         *(replace(c, standing="restarting" if alive else "starting") for c in begun),
     )
-    return _booted(state), (*adopts, *stops, *_starts(begun))
+    starts: tuple[Action, ...] = _starts(begun)
+    if state.starts_together and starts:
+        starts = (StartTogether(tuple(child.spec for child in begun)),)
+    return _booted(state), (*adopts, *stops, *starts)
 
 
 def stop_all(state: SupervisorState) -> Decided:
@@ -117,6 +124,8 @@ def on_started(state: SupervisorState, child_id: str, incarnation: HolderId) -> 
 
 def on_start_failed(state: SupervisorState, child_id: str, reason: str) -> Decided:
     """A start did not come to pass; what was to be started after it is not."""
+    if state.phase == "ended":
+        return state, ()
     child = _known(state, child_id)
     if state.phase == "booting":
         return _give_up(state, f"failed_to_start_child {child_id}: {reason}")

@@ -37,7 +37,7 @@ START_MS = 60_000  # a new process on a loaded 2-core machine takes 0.5 to 3 s; 
 MAX_MS = 86_400_000
 
 _RESERVED = ("incarnation", "spec")  # what a supervisor itself gives to a constructor
-_SUPERVISOR_ONLY = ("strategy", "intensity", "auto_shutdown", "children")
+_SUPERVISOR_ONLY = ("strategy", "intensity", "auto_shutdown", "starts_together", "children")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,127}")
 _START = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -120,6 +120,8 @@ class ChildSpec(BaseModel):
     strategy: Annotated[Strategy, _one_of("strategy", get_args(Strategy))] = "one_for_one"
     intensity: Intensity = Intensity()
     auto_shutdown: Annotated[AutoShutdown, _one_of("auto_shutdown", get_args(AutoShutdown))] = "never"
+    starts_together: StrictBool = False
+    """Its children need nothing of one another to become ready: the first start is of all at once."""
     children: tuple["ChildSpec", ...] = ()
 
     @field_validator("id")
@@ -166,6 +168,14 @@ class ChildSpec(BaseModel):
             raise ValueError(f"worker {self.id!r} has {', '.join(flags)}: only a child of type supervisor may")
         if self.type == "worker" and self.id.startswith("supervisor/"):
             raise ValueError(f"worker {self.id!r} has the name of a supervisor: choose another id")
+        return self
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.starts_together and self.strategy in ("one_for_all", "rest_for_one"):
+            raise ValueError(
+                f"children of {self.id!r} start in order, since its strategy is {self.strategy}: leave starts_together out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -58,6 +58,7 @@ class SupervisorState:
     children: tuple[Child, ...] = ()
     restarts: tuple[int, ...] = ()
     phase: Phase = "booting"
+    starts_together: bool = False
 
     def child(self, child_id: str) -> Child | None:
         return next((child for child in self.children if child.id == child_id), None)
@@ -76,6 +77,13 @@ class StartChild:
     """Start it and wait until it is ready, then `on_started`; if that fails, `on_start_failed` replaces the rest."""
 
     spec: ChildSpec
+
+
+@dataclass(frozen=True, slots=True)
+class StartTogether:
+    """Start all of these at the same time; each as StartChild, and what replaces the rest comes after all of them."""
+
+    specs: tuple[ChildSpec, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,8 @@ class GiveUp:
     reason: str
 
 
-Action = StartChild | AdoptChild | StopChild | StopTogether | Sweep | PostRetry | GiveUp
+Deed = AdoptChild | StopChild | StopTogether | Sweep | PostRetry | GiveUp
+Action = StartChild | StartTogether | Deed
 Decided = tuple[SupervisorState, tuple[Action, ...]]
 
 

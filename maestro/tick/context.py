@@ -8,7 +8,7 @@ the commit and happens after it, once.
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar, overload
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import Checkpoint
@@ -30,8 +30,8 @@ from maestro.continuation.directive import (
 from maestro.continuation.finding import Finding
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.mail import Mail
-from maestro.continuation.wait import ApprovalResolution, parts
-from maestro.errors import BudgetExceededError, InvalidInput
+from maestro.continuation.wait import WAKE_TIMER, ApprovalResolution, parts
+from maestro.errors import BudgetExceededError, InvalidInput, MalformedAnswer
 from maestro.field.project import Weighed
 from maestro.ids import ContinuationId, Rev, TimeMs, check_continuation_id, check_label, child_id, derived_token
 from maestro.mesh.subject import check_pattern, check_subject
@@ -141,11 +141,11 @@ class Tick(Generic[State]):
 
         Raises:
             BudgetExceededError: the worst price is more than is free; uncaught, the continuation waits on budget.
-            ModelError: no provider answered; uncaught, the tick is tried again later.
+            ModelError: no provider answered, or not as `schema` wants it; uncaught, the tick is tried again later.
         """
         thought = Thought(question=question, about=about, step=step, schema=schema, max_output_tokens=max_output_tokens)
         text = await self._mind.think(thought)
-        return text if schema is None else schema.model_validate_json(text)
+        return text if schema is None else _fitted(schema, text)
 
     async def field(self, n: int = 20) -> Sequence[Weighed]:
         """The top of the context field, heaviest first; ranked when the data came, not now."""
@@ -234,7 +234,13 @@ class Tick(Generic[State]):
         self._acts.append(Unsubscribe(interest_id=interest_id))
 
     def set_timer(self, timer_id: str, due_ms: int) -> None:
-        """`on_timer(timer_id)` runs at `due_ms` on the store's clock or later, never before; once."""
+        """`on_timer(timer_id)` runs at `due_ms` on the store's clock or later, never before; once.
+
+        Raises:
+            InvalidInput: no label, or the name of the timer that `Sleep.until` sets.
+        """
+        if timer_id == WAKE_TIMER:
+            raise InvalidInput(f"{WAKE_TIMER!r} is the timer of Sleep.until", field="timer_id", hint="choose another")
         self._acts.append(SetTimer(timer_id=check_label(timer_id, "timer_id"), due_ms=TimeMs(due_ms)))
 
     def cancel_timer(self, timer_id: str) -> None:
@@ -262,3 +268,13 @@ class Tick(Generic[State]):
                 asked=amount[short],
                 free=free[short],
             )
+
+
+def _fitted(schema: type[BaseModel], text: str) -> BaseModel:
+    try:
+        return schema.model_validate_json(text)
+    except ValidationError as error:
+        raise MalformedAnswer(
+            f"the answer does not fit {schema.__name__}: {error.errors()[0]['msg']}",
+            hint="what the schema cannot say to a model, check in the behaviour",
+        ) from error

@@ -36,11 +36,21 @@ from maestro.continuation.directive import (
 from maestro.continuation.envelope import Envelope, Seal
 from maestro.continuation.lifecycle import TERMINAL, Hold, Status, move
 from maestro.continuation.mail import Control, Kind, Mail
-from maestro.continuation.wait import WAKE_TIMER, ScheduledWake, asks_person, describe, join_count, parts, wake_keys
+from maestro.continuation.wait import (
+    WAKE_TIMER,
+    ScheduledWake,
+    WaitFor,
+    join_count,
+    left,
+    parts,
+    wake_keys,
+)
+from maestro.errors import InvalidInput
 from maestro.ids import ContinuationId, Epoch, EventId, MailId, Rev, TimeMs
 from maestro.mesh.event import Event
 from maestro.tick.birth import born, child_of
 from maestro.tick.store import Birth, Commit, OutboxRow
+from maestro.tick.telling import asked_of_person, committed_fact, reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +167,7 @@ def _close(draft: _Draft, facts: Facts, transition: Transition) -> Checkpoint:
     match closing:
         case Sleep():
             status = Status.PENDING
-            update["wait"] = closing.wait
-            for part in parts(closing.wait):
-                if isinstance(part, ScheduledWake):
-                    draft.timers[WAKE_TIMER] = draft.timers_set[WAKE_TIMER] = part.wake_at_ms
+            update["wait"] = _sleep(draft, closing.wait)
         case Finish():
             status = Status.COMPLETED
             update |= {"result": closing.result, "stop_reason": "completed"}
@@ -186,6 +193,27 @@ def _close(draft: _Draft, facts: Facts, transition: Transition) -> Checkpoint:
             "updated_at_ms": facts.now_ms,
         }
     )
+
+
+def _sleep(draft: _Draft, asked: WaitFor) -> WaitFor:
+    """What it sleeps until: children that ended already are counted, and its wake timer is the one of this wait.
+
+    Raises:
+        InvalidInput: as many of these children as it would wait for have ended; it would never wake.
+    """
+    wait = left(asked, (), {cid for cid, child in draft.children.items() if child.status not in TERMINAL})
+    if wait is None:
+        raise InvalidInput(
+            "the children that it would wait for have ended already",
+            field="wait",
+            hint="count their ends in `on_child`, and act in place of waiting when the last one is in",
+        )
+    draft.timers.pop(WAKE_TIMER, None)
+    draft.timers_set.pop(WAKE_TIMER, None)
+    for part in parts(wait):
+        if isinstance(part, ScheduledWake):
+            draft.timers[WAKE_TIMER] = draft.timers_set[WAKE_TIMER] = part.wake_at_ms
+    return wait
 
 
 def _end(draft: _Draft, facts: Facts, status: Status, result: object, reason: str) -> None:
@@ -235,8 +263,8 @@ def _commit(draft: _Draft, facts: Facts, transition: Transition, after: Checkpoi
         outbox=tuple(draft.outbox),
         findings=tuple(draft.findings),
         projections=_projections(draft, before),
-        waiting_on_person=_waiting(after),
-        facts=(_committed_fact(facts, after, record),),
+        waiting_on_person=asked_of_person(after),
+        facts=(committed_fact(record, after),),
         parent=before.parent if terminal else None,
         keep_journal=facts.keep_journal,
     )
@@ -266,15 +294,6 @@ def _record(facts: Facts, transition: Transition, after: Checkpoint, body: bytes
         previous_hash=facts.previous_hash,
         patch=patch.diff(orjson.loads(facts.before_body), orjson.loads(body)),
     )
-
-
-def reason_of(checkpoint: Checkpoint) -> str:
-    """Why a continuation is as it is, in words for a person."""
-    if checkpoint.hold:
-        return f"held, {checkpoint.hold}: {checkpoint.hold_detail}"
-    if checkpoint.wait is not None:
-        return describe(checkpoint.wait)
-    return f"{checkpoint.status}: {checkpoint.stop_detail or checkpoint.stop_reason or 'not started yet'}"
 
 
 def _is_first_of_fork(facts: Facts) -> bool:
@@ -351,32 +370,3 @@ def _ended(children: dict[ContinuationId, Child], consumed: Sequence[Mail]) -> d
 
 def _ended_child(child: Child, told: JsonValue) -> Child:
     return child.model_copy(update={"status": Status(str(told["status"]))}) if isinstance(told, dict) else child
-
-
-def _waiting(after: Checkpoint) -> bytes | None:
-    """What a person is asked, as `waits` shows it."""
-    if after.hold is None and (after.wait is None or not asks_person(after.wait)):
-        return None
-    asked = [] if after.wait is None else [p.model_dump(mode="json") for p in parts(after.wait) if asks_person(p)]
-    return orjson.dumps(
-        {"id": after.id, "behaviour": after.behaviour, "asked": asked, "hold": after.hold, "reason": reason_of(after)}
-    )
-
-
-def _committed_fact(facts: Facts, after: Checkpoint, record: LogRecord) -> bytes:
-    return orjson.dumps(
-        {
-            "type": "committed",
-            "cid": after.id,
-            "root": after.root,
-            "behaviour": after.behaviour,
-            "rev": facts.rev,
-            "epoch": facts.epoch,
-            "status": after.status,
-            "trigger": None if record.trigger is None else record.trigger.model_dump(),
-            "reason": record.reason,
-            "charges": record.charges,
-            "directives": [d["type"] for d in record.directives if isinstance(d, dict)],
-            "at_ms": facts.now_ms,
-        }
-    )

@@ -44,13 +44,15 @@ class Journal:
         return ordinal
 
     def known(self, ordinal: int, kind: str, key: str) -> JournalEntry | None:
-        """What an earlier try wrote at this place.
+        """What an earlier try wrote at this place; None where that failed, to be intended and paid for anew.
 
         Raises:
             ContinuationStateError: it asked something else there.
         """
         entry = self._adopted.journal.get(ordinal)
-        if entry is not None and (entry.kind, entry.key) != (kind, key):
+        if entry is None or entry.failed:
+            return None
+        if (entry.kind, entry.key) != (kind, key):
             raise ContinuationStateError(
                 f"effect {ordinal} asks for another {kind} than in the first try of this tick",
                 hint="between two effects a behaviour may only depend on its state, its mail and earlier answers",

@@ -94,7 +94,7 @@ class ThinkingMind:
         return _content(await self._journal.answer(known, ask))
 
     async def _composed(self, thought: Thought) -> Composed:
-        asked = f"{thought.question}\n\n{thought.about}" if thought.about else thought.question
+        asked = f"{thought.question}\n\n# About\n{thought.about}" if thought.about else thought.question
         entries = await self.top(FIELD_ENTRIES)
         return compose(self._before.goal, entries, asked, self._digest, CONTEXT_TOKENS)
 

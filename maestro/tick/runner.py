@@ -15,15 +15,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.directive import Closing, Fail, Sleep
 from maestro.continuation.envelope import Envelope, Seal
-from maestro.continuation.lifecycle import Hold, Status, move
+from maestro.continuation.lifecycle import TERMINAL, Hold, Status, move
 from maestro.continuation.mail import Control, Mail, wakes
-from maestro.continuation.wait import BudgetGrant, StreamEvent
-from maestro.errors import BudgetExceededError, MaestroError, ProvidersExhausted, RecoverableModelError, Unservable
+from maestro.continuation.wait import BudgetGrant, WaitFor, left, wake_keys
+from maestro.errors import (
+    BudgetExceededError,
+    ContinuationStateError,
+    MaestroError,
+    MalformedAnswer,
+    ProvidersExhausted,
+    RecoverableModelError,
+    StoreError,
+    TimedOut,
+    Unservable,
+)
 from maestro.ids import Rev, TenantId
 from maestro.tick.behaviour import Behaviour, Repertoire, migrated, state_of
 from maestro.tick.context import Mind, Tick
@@ -36,6 +46,9 @@ log = structlog.get_logger()
 MAX_TRIES = 3
 RETRY_MS = (1_000, 10_000)  # after the first and the second failed try; the third is held
 PROVIDER_RETRY_MS = 30_000  # when the whole chain is out and names no time itself
+STORE_RETRY_MS = 1_000  # when the store was away in mid tick: no fault of the tick
+STALE = (ContinuationStateError, MalformedAnswer)
+"""Failures that the journal itself causes: kept, it would cause them for ever, whatever code comes."""
 
 MakeMind = Callable[[Adopted, Checkpoint, Journal, tuple[Mail, ...]], Mind]
 
@@ -73,7 +86,7 @@ async def run(adopted: Adopted, around: Surroundings) -> Outcome:
     try:
         envelope = around.seal.open(adopted.checkpoint, "checkpoint", adopted.cid, around.tenant)
         before = Checkpoint.model_validate_json(envelope.body)
-    except MaestroError as error:
+    except (MaestroError, ValidationError) as error:
         return HandBack(60_000 * min(60, adopted.tries), str(error), counts=True)
     attempt = _Attempt(adopted, envelope, before, around)
     order = _order(adopted.controls)
@@ -104,7 +117,7 @@ class _Attempt:
         hold = Transition(
             self.before.state, (), self._same_wait(), hold=self.before.hold, hold_detail=self.before.hold_detail
         )
-        return self._fold(hold, ())
+        return self._fold(hold, (), keep_journal=True)
 
     async def tick(self) -> Outcome:
         try:
@@ -126,16 +139,23 @@ class _Attempt:
         journal = Journal(self.around.store, self.adopted, batch)
         mind = self.around.make_mind(self.adopted, self.before, journal, inbox)
         tick = Tick(self.before, state, inbox, self.adopted.ledger.free, mind, self._rev, self._now_ms())
+        deadline = asyncio.timeout(self.around.tick_deadline_ms / 1000)
         try:
-            async with asyncio.timeout(self.around.tick_deadline_ms / 1000):
+            async with deadline:
                 closing = await behaviour().run(tick)
-            transition = Transition(tick.state.model_dump(mode="json"), tick.acts, closing or self._same_wait())
+            closing = closing or self._same_wait(inbox)
+            transition = Transition(tick.state.model_dump(mode="json"), tick.acts, closing)
             return self._fold(transition, inbox, positions, behaviour.version, journal)
         except BudgetExceededError as error:
             return self._wait_for_money(error, journal)
         except (ProvidersExhausted, RecoverableModelError) as error:
             retry = error.facts.get("retry_after_ms")
             return HandBack(retry if isinstance(retry, int) else PROVIDER_RETRY_MS, str(error), counts=False)
+        except StoreError as error:
+            return HandBack(STORE_RETRY_MS, str(error), counts=False)
+        except TimeoutError as error:
+            late = f"the tick took longer than its deadline of {self.around.tick_deadline_ms} ms"
+            return self._failed(TimedOut(late) if deadline.expired() else error)
         except Exception as error:  # noqa: BLE001 - user code may raise anything; Fenced, cancellation are no Exceptions
             return self._failed(error)
 
@@ -143,15 +163,14 @@ class _Attempt:
         told = _told(error)
         log.warning("tick_failed", tries=self.adopted.tries, error=told)
         if self.adopted.tries >= MAX_TRIES:
-            return self._held(Hold.QUARANTINED, told)
+            return self._held(Hold.QUARANTINED, told, keep_journal=not isinstance(error, STALE))
         return HandBack(RETRY_MS[self.adopted.tries - 1], told, counts=True)
 
-    def _held(self, hold: Hold, detail: str) -> Commit:
+    def _held(self, hold: Hold, detail: str, keep_journal: bool = True) -> Commit:
         """No tick until somebody acts; mail, timers and budget stay as they are."""
         log.warning("held", hold=hold.value, detail=detail)
-        return self._fold(
-            Transition(self.before.state, (), self._same_wait(), hold=hold, hold_detail=detail), (), keep_journal=True
-        )
+        held = Transition(self.before.state, (), self._same_wait(), hold=hold, hold_detail=detail)
+        return self._fold(held, (), keep_journal=keep_journal)
 
     def _wait_for_money(self, error: BudgetExceededError, journal: Journal) -> Commit:
         facts = error.facts
@@ -159,6 +178,7 @@ class _Attempt:
             resource=str(facts.get("resource", "usd")),
             asked=int(str(facts.get("asked", 0))),
             free=int(str(facts.get("free", 0))),
+            then=self._wait,
         )
         transition = Transition(self.before.state, (), Sleep(wait=wait))
         return self._fold(transition, (), journal=journal, keep_journal=True)
@@ -202,9 +222,8 @@ class _Attempt:
         """The mail of this tick and its positions: what woke it; repeated after effects, what the first try saw."""
         fixed = None if self.adopted.batch is None else set(self.adopted.batch.mail_ids)
         keys = self.adopted.wake_keys if self.before.wait is not None else ()
-        if isinstance(self.before.wait, BudgetGrant):
-            keys = ()  # what the tick that ran out of money was about is in the fixed batch, or still in the mailbox
-            fixed = fixed if fixed is not None else {mail.id for mail in self.adopted.mail}
+        if isinstance(self.before.wait, BudgetGrant):  # what the tick that ran out was about is still in the mailbox
+            keys = wake_keys(self._wait) if self._wait is not None else ()
         chosen = [
             (position, mail)
             for position, mail in enumerate(self.adopted.mail)
@@ -212,9 +231,19 @@ class _Attempt:
         ]
         return tuple(mail for _, mail in chosen), tuple(position for position, _ in chosen)
 
-    def _same_wait(self) -> Closing:
-        """Going on to wait for what it waited for; before its first wait, for anything."""
-        return Sleep(wait=self.before.wait or StreamEvent())
+    @property
+    def _wait(self) -> WaitFor | None:
+        """What it waits for, apart from money."""
+        wait = self.before.wait
+        return wait.then if isinstance(wait, BudgetGrant) else wait
+
+    def _same_wait(self, read: tuple[Mail, ...] = ()) -> Closing:
+        """Going on to wait for what has not come; for anything, where all of it has or nothing was waited for yet."""
+        if self._wait is None:
+            return Sleep()
+        living = {cid for cid, child in self.before.children.items() if child.status not in TERMINAL}
+        still = left(self._wait, {mail.wake_key for mail in read}, living - {mail.child for mail in read})
+        return Sleep() if still is None else Sleep(wait=still)
 
 
 def _order(controls: tuple[Mail, ...]) -> Mail | None:
@@ -222,7 +251,7 @@ def _order(controls: tuple[Mail, ...]) -> Mail | None:
 
 
 def _thawed(controls: tuple[Mail, ...]) -> bool:
-    return any(mail.subject in (Control.THAW, Control.GRANTED) for mail in controls)
+    return any(mail.subject == Control.THAW for mail in controls)
 
 
 def _told(error: Exception) -> str:

@@ -177,6 +177,8 @@ class Store(Protocol):
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
         """The intent is journaled and its price reserved; an entry that is there already is returned as it is.
 
+        One that failed is settled and over: the new intent, with a reservation of its own, takes its place.
+
         Raises:
             Fenced: the epoch is over.
             BudgetExceededError: the price is more than is free; nothing is journaled.
@@ -208,7 +210,7 @@ class Store(Protocol):
         ...
 
     async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
-        """The holder's lease runs from now; returns those it holds that an order waits for (not a mere grant)."""
+        """The holder's lease runs from now; returns those for which an order (not a mere grant) came since adoption."""
         ...
 
 

@@ -51,7 +51,7 @@ class MemoryStore:
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
         row = commits.held(self._memory.of(cid), cid, epoch)
         known = row.scratch.journal.get(entry.ordinal)
-        if known is not None:
+        if known is not None and not known.failed:
             return known
         row.ledger = money.reserve(row.ledger, entry.call_id, entry.price)
         row.scratch.journal[entry.ordinal] = entry
@@ -93,7 +93,11 @@ class MemoryStore:
                 state.leases.pop(holder, None)
                 continue
             state.leases[holder] = TimeMs(state.now() + lease_ms)
-            urgent += [cid for cid, row in state.held[holder].items() if any(map(_is_order, row.controls))]
+            urgent += [
+                cid
+                for cid, row in state.held[holder].items()
+                if any(map(_is_order, row.controls[row.tenure.controls_seen :]))
+            ]
         return urgent
 
 

@@ -11,7 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from maestro.errors import StoreUnavailable
 from maestro.ids import new_token
 
 OLDEST = (6, 2)
@@ -44,6 +47,39 @@ def store_findings(client: redis.Redis, fsync: str = "always") -> Sequence[Store
         return list(_checks(client, info, _Config(client), fsync))
     except redis.RedisError as error:
         return [StoreFinding("answers", False, str(error), "an answer", "start it, or correct MAESTRO_REDIS_URL")]
+
+
+def findings_at(url: str, fsync: str = "always") -> Sequence[StoreFinding]:
+    """What the doctor saw of the server at `url`; see `store_findings`."""
+    with _client(url) as client:
+        return store_findings(client, fsync)
+
+
+def facts_of(url: str) -> dict[str, str | None]:
+    """What `status` tells of the server at `url`: which it is, where (without the password), and how it keeps.
+
+    Raises:
+        StoreUnavailable: nothing answers there.
+    """
+    with _client(url) as client:
+        try:
+            info = {str(key): str(value) for key, value in client.info("server").items()}
+            fsync = _Config(client)("appendfsync")
+        except redis.RedisError as error:
+            raise StoreUnavailable(f"no answer from the store: {error}", hint="see `maestro doctor`") from None
+    version = info.get("valkey_version") or info.get("redis_version")
+    server = "Valkey" if "valkey_version" in info else "Redis"
+    return {"address": _without_password(url), "server": server, "version": version, "fsync": fsync}
+
+
+def _client(url: str) -> redis.Redis:
+    """A client that tells the truth at once: no retries, short patience."""
+    return redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 0))
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 class _Config:

@@ -87,7 +87,7 @@ class Provider:
     def settings(self) -> tuple[Mapping[str, str], Mapping[str, SecretStr]]:
         """Every tier is this provider."""
         names = [f"MAESTRO_TIER_{tier}" for tier in ("OPUS", "SONNET", "HAIKU")]
-        plain = {name: "openai/rehearsal" for name in names}
+        plain = dict.fromkeys(names, "openai/rehearsal")
         plain |= {f"{name}_API_BASE": self.fake.openai_base for name in names}
         plain |= {f"{name}_PRICE": PRICE for name in names}
         return plain, {f"{name}_API_KEY": SecretStr("offline") for name in names}

@@ -8,6 +8,7 @@ from maestro.ids import HolderId
 from maestro.supervision import machine
 from maestro.supervision.spec import ChildSpec
 from maestro.supervision.state import (
+    Action,
     AdoptChild,
     Decided,
     Exit,
@@ -15,6 +16,7 @@ from maestro.supervision.state import (
     GiveUp,
     PostRetry,
     StartChild,
+    StartTogether,
     StopChild,
     StopTogether,
     SupervisorState,
@@ -84,6 +86,8 @@ class Stage:
                     self.born += 1
                     self.state = machine.on_started(self.state, spec.id, HolderId(f"{spec.id}#{self.born}"))
                     self.played.append(f"+{spec.id}")
+                case StartTogether(specs):
+                    self._start_together(specs, todo)
                 case AdoptChild(spec):
                     self.played.append(f"={spec.id}")
                 case StopChild(spec):
@@ -99,6 +103,19 @@ class Stage:
                 case _:
                     assert_never(action)
         return self.played[begin:]
+
+    def _start_together(self, specs: tuple[ChildSpec, ...], todo: deque[Action]) -> None:
+        failed = [spec.id for spec in specs if spec.id in self.failing]
+        for spec in specs:
+            if spec.id not in failed:
+                self.born += 1
+                self.state = machine.on_started(self.state, spec.id, HolderId(f"{spec.id}#{self.born}"))
+        self.played.append("+" + "|".join(spec.id for spec in specs if spec.id not in failed))
+        if failed:
+            todo.clear()
+        for child_id in failed:
+            self.state, instead = machine.on_start_failed(self.state, child_id, "no luck")
+            todo.extend(instead)
 
     @property
     def running(self) -> list[str]:

@@ -55,6 +55,23 @@ def test_a_successor_adopts_what_lives_as_far_as_the_strategy_allows(
     assert stage.state.phase == "up"
 
 
+def test_children_that_need_nothing_of_one_another_start_together_and_stop_in_reverse() -> None:
+    stage = Stage(sup(child("a"), child("b"), child("c"), starts_together=True)).boot(b="b#9")
+    assert stage.played == ["=b", "+a|c"]
+    assert stage.state.phase == "up"
+    assert stage.exit("a", "killed") == ["+a"]
+    assert stage.stop() == ["-c", "-b", "-a"]
+
+
+def test_of_children_started_together_each_failure_counts_and_the_started_ones_are_stopped() -> None:
+    stage = Stage(sup(*map(child, "abcd"), starts_together=True), failing={"b", "d"}).boot()
+    assert stage.played == ["+a|c", "-c", "-a"]
+    assert stage.gave_up == "failed_to_start_child b: no luck"
+
+    successor = Stage(sup(*map(child, "abcd"), starts_together=True), failing={"b", "d"}).boot(a="a#9")
+    assert (successor.played, successor.gave_up, list(successor.retries)) == (["=a", "+c"], None, ["b", "d"])
+
+
 def test_beside_adopted_children_a_missing_one_that_fails_is_tried_again_and_ends_nobody() -> None:
     stage = Stage(sup(child("a"), child("b")), failing={"b!"}).boot(a="a#9")
     assert (stage.gave_up, list(stage.retries)) == (None, ["b"])

@@ -6,7 +6,8 @@ end
 call('ZADD', P .. 'leases', now_ms() + tonumber(ARGV[2]), ARGV[1])
 local urgent = {}
 for _, cid in ipairs(call('SMEMBERS', P .. 'held:' .. ARGV[1])) do
-  for _, line in ipairs(call('LRANGE', P .. 'k:' .. cid, 0, -1)) do
+  -- what it was adopted with is being carried out; only what came since is news
+  for _, line in ipairs(call('LRANGE', P .. 'k:' .. cid, call('HGET', X(cid), 'cs') or 0, -1)) do
     if not string.find(line, '"subject":"granted"', 1, true) then -- money interrupts nobody
       urgent[#urgent + 1] = cid
       break

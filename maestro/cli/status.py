@@ -1,0 +1,214 @@
+"""The state of an installation in one look; the shape of its JSON is stable.
+
+What does not answer is told as such, and does not keep the rest from being told.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+from rich.console import RenderableType
+from rich.text import Text
+
+from maestro.adapters.redis.checks import facts_of
+from maestro.bootstrap import store_url
+from maestro.cli.command import Call
+from maestro.cli.inert import inert
+from maestro.cli.mesh import source_row
+from maestro.cli.output import facts
+from maestro.cli.words import distance, moment, span, state
+from maestro.client import Maestro
+from maestro.errors import ClusterError, MaestroError, NotFound
+from maestro.runtime import verbs
+from maestro.settings import Settings
+
+TOTALS = ("created", "committed", "adopted", "fenced", "reclaimed", "published", "matched", "timers_fired")
+DEPTHS = ("timers", "outbox", "projections", "waiting", "dead_letters", "leases", "events", "continuations")
+FIGURES_S = 5.0
+TIMEKEEPER = "timekeeper"
+Json = dict[str, JsonValue]
+
+
+async def status(
+    call: Call, tree: Annotated[bool, typer.Option("--tree", help="The supervisor tree, too.")] = False
+) -> None:
+    """Store, Ray, queues, sources and supervisors at a glance. Exit 4 when the store or a local Ray does not answer."""
+    settings = call.settings
+    store, failed = await asyncio.to_thread(_store, settings)
+    told: Json = {"store": store, "tenant": settings.tenant, "home": str(settings.home)}
+    if failed is None:
+        told |= await _stored(await call.maestro())
+    told |= await _ray(settings)
+    shown: list[RenderableType] = [facts(_lines(told))]
+    if tree and told["supervisors"]:
+        shown += [Text(), Text("\n").join(_branches(told["supervisors"], 0))]
+    call.out.record(told, *shown)
+    if failed is not None:
+        raise failed
+    ray = told["ray"]
+    if isinstance(ray, dict) and not ray["running"]:
+        raise ClusterError(str(ray["error"]), hint="run `maestro up`")
+
+
+def _store(settings: Settings) -> tuple[Json, MaestroError | None]:
+    """What is known of the store; and the failure, where it does not answer."""
+    known: Json = {"kind": "embedded" if settings.redis_url is None else "external", "address": settings.redis_url}
+    try:
+        url = store_url(settings)
+        return {**known, "answers": True, **facts_of(url)}, None
+    except MaestroError as error:
+        return {**known, "answers": False, "error": str(error)}, error
+
+
+async def _stored(maestro: Maestro) -> Json:
+    """All that the store itself tells: counts, depths, totals, sources."""
+    at = maestro.installation
+    counts: Counter[str] = Counter()
+    ages: dict[str, int] = {}
+    for partition in verbs.partitions(at):
+        for name, value in (await at.backend.records.counts(partition)).items():
+            if name.startswith("ready_age_ms:"):
+                pool = name.partition(":")[2]
+                ages[pool] = max(ages.get(pool, 0), value)
+            else:
+                counts[name] += value
+    rows = await maestro.alist()
+    return {
+        "now_ms": await at.backend.clock.now_ms(),
+        "by_activity": dict(Counter(str(row["activity"]) for row in rows)),
+        "by_behaviour": dict(Counter(str(row["behaviour"]) for row in rows)),
+        "by_status": {
+            name.partition(":")[2]: n for name, n in sorted(counts.items()) if name.startswith("status:") and n
+        },
+        "ready": {pool: {"depth": counts[f"ready:{pool}"], "age_ms": age} for pool, age in sorted(ages.items())},
+        **{name: counts[name] for name in DEPTHS},
+        "totals": {name: counts[name] for name in TOTALS},
+        "sources": [dict(source_row(record)) for record in await at.backend.sources.list()],
+    }
+
+
+async def _ray(settings: Settings) -> Json:
+    """What Ray tells: the cluster, the tree, and what only a loop's process knows."""
+    from actors import cluster, installation  # a second to import: only where Ray is asked
+
+    nothing: Json = {"supervisors": None, "lateness_ms": None}
+    try:
+        info = await asyncio.to_thread(cluster.running, settings) if settings.ray_address is None else None
+        if info is None and settings.ray_address is None:
+            raise ClusterError("no local Ray cluster runs here")
+        supervisors = await asyncio.to_thread(installation.tree, settings)
+        address = settings.ray_address or (info.address if info else None)
+        dashboard = info.dashboard_url if info else None
+        ray: Json = {"running": True, "address": address, "dashboard_url": dashboard, "error": None}
+        return {"ray": ray, "supervisors": supervisors, "lateness_ms": await _lateness(settings)}
+    except MaestroError as error:
+        return {
+            "ray": {"running": False, "address": settings.ray_address, "dashboard_url": None, "error": error.message},
+            **nothing,
+        }
+
+
+async def _lateness(settings: Settings) -> JsonValue:
+    """How late the latest timer fired since the timekeeper began; None when it does not answer."""
+    from actors.cluster import RayCluster
+
+    try:
+        timekeeper = await asyncio.to_thread(RayCluster(settings).actor, TIMEKEEPER)
+        async with asyncio.timeout(FIGURES_S):
+            figures: Mapping[str, int] = await timekeeper.figures.remote()
+    except (NotFound, ClusterError, TimeoutError):
+        return None
+    return figures.get("worst_lateness_ms")
+
+
+def _lines(told: Json) -> Sequence[tuple[str, str | Text]]:
+    store, ray = _object(told["store"]), _object(told["ray"])
+    lines: list[tuple[str, str | Text]] = [("store", _store_line(store)), ("Ray", _ray_line(ray))]
+    if not store["answers"]:
+        return lines
+    totals = _object(told["totals"])
+    lines += [
+        ("clock", f"{moment(told['now_ms'])} UTC"),
+        ("continuations", _counted(told["by_activity"]) or "none"),
+        ("behaviours", _counted(told["by_behaviour"])),
+        ("ready", _ready(_object(told["ready"]))),
+        ("timers", f"{told['timers']} set, {totals['timers_fired']} fired" + _late(told["lateness_ms"])),
+        ("on the way", f"{told['outbox']} in the outbox, {told['projections']} to be scored"),
+        (
+            "events",
+            f"{totals['published']} published, {totals['matched']} matched, {told['dead_letters']} dead letters",
+        ),
+        (
+            "ticks",
+            f"{totals['committed']} committed, {totals['fenced']} stale refused, {totals['reclaimed']} taken back",
+        ),
+        ("people", f"{told['waiting']} wait for you: `maestro waits`" if told["waiting"] else "nobody waits for you"),
+    ]
+    now_ms = told["now_ms"] if isinstance(told["now_ms"], int) else 0
+    rows = told["sources"] if isinstance(told["sources"], list) else []
+    lines += [("source", _source_line(_object(row), now_ms)) for row in rows]
+    return lines
+
+
+def _store_line(store: Json) -> Text:
+    if not store["answers"]:
+        return Text("does not answer: ", style="bold red").append(inert(str(store["error"])), style="not bold")
+    return Text(f"{store['kind']}, {store['server']} {store['version']}, fsync {store['fsync']}, at {store['address']}")
+
+
+def _ray_line(ray: Json) -> Text:
+    if not ray["running"]:
+        return Text("not running: ", style="bold red").append(inert(str(ray["error"])), style="not bold")
+    dashboard = f", dashboard {ray['dashboard_url']}" if ray["dashboard_url"] else ""
+    return Text(f"{ray['address']}{dashboard}")
+
+
+def _counted(counts: JsonValue) -> str:
+    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in sorted(_object(counts).items()))
+
+
+def _ready(pools: Json) -> str:
+    queued = {pool: _object(figures) for pool, figures in pools.items()}
+    waiting = [
+        f"{figures['depth']} in pool {pool}, the oldest for {span(int(str(figures['age_ms'])))}"
+        for pool, figures in queued.items()
+        if figures["depth"]
+    ]
+    return "; ".join(waiting) or "nobody waits for an actor"
+
+
+def _late(lateness_ms: JsonValue) -> str:
+    return f", the latest {span(lateness_ms)} late" if isinstance(lateness_ms, int) else ""
+
+
+def _source_line(row: Json, now_ms: int) -> Text:
+    failed = f", {row['last_error']}" if row["last_error"] else ""
+    due = row["next_poll_ms"]
+    poll = f"next poll {distance(due, now_ms)}" if isinstance(due, int) and due > now_ms else "polled now"
+    rest = inert(f"{row['name']}: {row['items_published']} items, {poll}{failed}  ")
+    return Text(rest).append_text(state(row["state"]))
+
+
+def _branches(node: JsonValue, depth: int) -> list[Text]:
+    """The tree, one line per supervisor or worker."""
+    told = _object(node)
+    if not told:
+        return []
+    line = Text(f"{'  ' * depth}{told['id']}  ").append_text(state(told["state"]))
+    rest = [f"pid {told['pid']}" if told.get("pid") else "", str(told.get("strategy") or "")]
+    rest += [f"{told['restarts']} restarts" if told.get("restarts") else "", _exit(_object(told.get("last_exit")))]
+    line.append("  " + inert("  ".join(filter(None, rest))), style="dim")
+    children = told.get("children")
+    below = children if isinstance(children, list) else []
+    return [line, *(branch for child in below for branch in _branches(child, depth + 1))]
+
+
+def _exit(last: Json) -> str:
+    return f"last exit: {last['kind']} {last['text']}" if last else ""
+
+
+def _object(value: JsonValue) -> Json:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,223 @@
+"""Steering: every trigger and order that a person gives. Accepted means durable; `maestro watch` tells what follows."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+from rich.text import Text
+
+from maestro.bootstrap import repertoire
+from maestro.cli import reading
+from maestro.cli.command import Call, Id, MaybeId
+from maestro.cli.inert import inert
+from maestro.cli.output import facts, pretty
+from maestro.cli.words import account, with_readable
+from maestro.client import ContinuationHandle
+from maestro.continuation.checkpoint import Checkpoint
+from maestro.continuation.mail import Control
+from maestro.errors import Conflict, InvalidInput
+from maestro.ids import ContinuationId
+from maestro.pane import views
+from maestro.runtime import verbs
+
+ENDLESS_S = 366 * 86_400.0
+MANY = 10  # beyond so many, an order to all needs --yes
+
+Yes = Annotated[bool, typer.Option("--yes", help=f"Needed where more than {MANY} are meant.")]
+
+
+async def start(
+    call: Call,
+    behaviour: Annotated[
+        str, typer.Argument(metavar="BEHAVIOUR", help="What kind: literature, counter, or one of yours.")
+    ],
+    goal: Annotated[str, typer.Option(help="What it is for, in a sentence.")],
+    budget: Annotated[
+        str | None, typer.Option(help="Such as usd=1.50,expensive_model_calls=20.", show_default=False)
+    ] = None,
+    input: Annotated[str | None, typer.Option(help="What it starts with, as JSON.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Option(help="A name, for use in place of its id.", show_default=False)] = None,
+    pool: Annotated[
+        str | None, typer.Option(help="Where it runs: default, swarm, dedicated.", show_default=False)
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until it ends; print its result.")] = False,
+) -> None:
+    """Start a new root continuation and print its id."""
+    granted = None if budget is None else reading.budget(budget)
+    given = None if input is None else reading.json_value(input, "input")
+    known = repertoire(call.settings)
+    home = pool or (known.find(behaviour).pool if behaviour in known.names else None)
+    maestro = await call.maestro()
+    handle = await maestro.astart(behaviour, goal=goal, budget=granted, input=given, name=name, pool=home)
+    if behaviour not in known.names:
+        call.out.note(
+            f"No behaviour {behaviour!r} here (known: {', '.join(known.names)}): it is held until an actor knows it."
+        )
+    if not wait:
+        call.out.record({"id": handle.id, "name": name}, Text(handle.id))
+        return
+    call.out.note(f"{handle.id} is started; waiting for its end.")
+    result = await handle.aresult(ENDLESS_S)
+    call.out.record({"id": handle.id, "name": name, "result": result}, Text(inert(pretty(result))))
+
+
+async def send(
+    call: Call,
+    id: Id,
+    body: Annotated[str, typer.Argument(metavar="TEXT|JSON", help="A text; an object or a list in JSON goes as such.")],
+    subject: Annotated[str, typer.Option(help="What it is about.", show_default=False)] = "",
+    key: Annotated[str | None, typer.Option(help="The same key again sends nothing.", show_default=False)] = None,
+) -> None:
+    """Put a message into a mailbox."""
+    handle = await call.find(id)
+    value, is_json = reading.message(body)
+    mail = await handle.asend(value, subject, key)
+    _accepted(call, handle.id, f"sent as {'JSON' if is_json else 'text'}: {mail}", mail)
+
+
+async def reply(call: Call, id: Id, text: Annotated[str, typer.Argument(metavar="TEXT", help="The answer.")]) -> None:
+    """Answer the question that a continuation asks."""
+    handle = await call.find(id)
+    mail = await handle.areply(text)
+    _accepted(call, handle.id, f"answered: {mail}", mail)
+
+
+Approval = Annotated[
+    str, typer.Argument(metavar="APPROVAL", help="Its id, or the beginning of it: see `maestro waits`.")
+]
+
+
+async def approve(call: Call, id: Id, approval: Approval) -> None:
+    """Approve what a continuation asks for. The first word counts."""
+    handle = await call.find(id)
+    mail = await handle.aapprove(approval)
+    _accepted(call, handle.id, f"approved: {mail}", mail)
+
+
+async def deny(call: Call, id: Id, approval: Approval) -> None:
+    """Deny what a continuation asks for. The first word counts."""
+    handle = await call.find(id)
+    mail = await handle.adeny(approval)
+    _accepted(call, handle.id, f"denied: {mail}", mail)
+
+
+async def resolve(
+    call: Call,
+    id: Id,
+    operation: Annotated[str, typer.Argument(metavar="OPERATION", help="What was waited for.")],
+    outcome: Annotated[str, typer.Argument(metavar="JSON", help="How it ended.")],
+) -> None:
+    """Tell the outcome of an operation outside, once."""
+    payload = reading.json_value(outcome, "json")
+    handle = await call.find(id)
+    mail = await verbs.resolve(await call.at(), handle.id, operation, payload)
+    _accepted(call, handle.id, f"told: {mail}", mail)
+
+
+async def wake(call: Call, id: Id) -> None:
+    """Make it tick once, whatever it waits for."""
+    handle = await call.find(id)
+    await handle.awake()
+    _accepted(call, handle.id, "woken")
+
+
+async def cancel(call: Call, id: Id) -> None:
+    """End it before its next tick, as cancelled."""
+    handle = await call.find(id)
+    await handle.acancel()
+    _accepted(call, handle.id, "will end as cancelled")
+
+
+async def kill(call: Call, id: Id) -> None:
+    """End it at once. Nothing of a tick under way is committed."""
+    handle = await call.find(id)
+    await handle.akill()
+    _accepted(call, handle.id, "will end at once")
+
+
+async def rebudget(
+    call: Call,
+    id: Id,
+    changes: Annotated[list[str], typer.Argument(metavar="RESOURCE=+N|-N...", help="Such as usd=+1.00 usd=-0.50.")],
+    key: Annotated[str | None, typer.Option(help="The same key again changes nothing.", show_default=False)] = None,
+) -> None:
+    """Change what a continuation may spend; only what is free can be taken back."""
+    wanted = reading.assignments(changes, "budget", "write usd=+1.00 or usd=-0.50")
+    handle = await call.find(id)
+    budget = await handle.arebudget(key, **wanted)
+    lines = [(name, account(name, figures)) for name, figures in budget.items() if isinstance(figures, dict)]
+    call.out.record({"id": handle.id, "budget": with_readable(budget)}, facts(lines))
+
+
+async def fork(
+    call: Call,
+    id: Id,
+    at: Annotated[int | None, typer.Option(min=0, help="As it was after this tick; now, if not given.")] = None,
+    share: Annotated[float, typer.Option(help="The part of what is free that goes with the copy: 0 to 1.")] = 0.5,
+) -> None:
+    """Branch off a copy as it was after a tick, and print its id."""
+    handle = await call.find(id)
+    copy = await handle.afork(at, share)
+    call.out.record({"id": copy.id, "forked_from": {"id": handle.id, "at": at}, "share": share}, Text(copy.id))
+
+
+async def freeze(call: Call, id: MaybeId = None, yes: Yes = False) -> None:
+    """Let nothing wake it until it is thawed; what comes meanwhile queues. Without an ID: all that live."""
+
+    async def act(handle: ContinuationHandle) -> None:
+        await handle.afreeze()
+
+    await _each(call, id, yes, "frozen", act, lambda checkpoint, is_frozen: not is_frozen)
+
+
+async def thaw(call: Call, id: MaybeId = None, yes: Yes = False) -> None:
+    """Let go of what is frozen, or held after failed ticks or for want of code. Without an ID: of all."""
+    at = await call.at()
+
+    async def act(handle: ContinuationHandle) -> None:
+        glance = await verbs.glance_of(at, handle.id)
+        is_held = (await verbs.checkpoint_of(at, handle.id)).hold is not None
+        if not glance.frozen and not is_held:
+            raise Conflict(f"{handle.id} is neither frozen nor held", field="id", hint=f"see `maestro why {handle.id}`")
+        if glance.frozen:
+            await handle.afreeze(frozen=False)
+        if is_held:
+            await verbs.order(at, handle.id, Control.THAW)
+
+    await _each(call, id, yes, "thawed", act, lambda checkpoint, is_frozen: is_frozen or checkpoint.hold is not None)
+
+
+async def _each(
+    call: Call,
+    id: str | None,
+    yes: bool,
+    done: str,
+    act: Callable[[ContinuationHandle], Awaitable[None]],
+    meant: Callable[[Checkpoint, bool], bool],
+) -> None:
+    """`act` on one, or on all living ones that are meant; each is told."""
+    if id is not None:
+        handle = await call.find(id)
+        await act(handle)
+        _accepted(call, handle.id, done)
+        return
+    at, maestro = await call.at(), await call.maestro()
+    cids: list[ContinuationId] = []
+    for partition in verbs.partitions(at):
+        for cid in await at.backend.records.ids(partition):
+            view = views.opened(await verbs.glance_of(at, cid), at.seal, at.tenant)
+            if not view.checkpoint.terminal and meant(view.checkpoint, view.glance.frozen):
+                cids.append(cid)
+    if len(cids) > MANY and not yes:
+        raise InvalidInput(
+            f"{len(cids)} continuations would be {done}", field="yes", hint="add --yes if they are meant"
+        )
+    for cid in cids:
+        await act(ContinuationHandle(cid, maestro))
+    call.out.record({"done": done, "ids": list(cids)}, Text(f"{len(cids)} {done}"))
+
+
+def _accepted(call: Call, cid: ContinuationId, words: str, mail: str | None = None) -> None:
+    data: dict[str, JsonValue] = {"id": cid, "accepted": True}
+    call.out.record({**data, "mail": mail} if mail else data, Text(f"{cid} {inert(words)}"))

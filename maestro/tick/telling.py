@@ -1,0 +1,48 @@
+"""What a commit tells people: why a continuation is as it is, what it asks of them, what the feed says of the tick.
+
+Pure words over a checkpoint and its record; nothing here decides anything.
+"""
+
+import orjson
+
+from maestro.continuation.checkpoint import Checkpoint, LogRecord
+from maestro.continuation.wait import asks_person, describe, parts
+
+
+def reason_of(checkpoint: Checkpoint) -> str:
+    """Why a continuation is as it is, in words for a person."""
+    if checkpoint.hold:
+        return f"held, {checkpoint.hold}: {checkpoint.hold_detail}"
+    if checkpoint.wait is not None:
+        return describe(checkpoint.wait)
+    return f"{checkpoint.status}: {checkpoint.stop_detail or checkpoint.stop_reason or 'not started yet'}"
+
+
+def asked_of_person(after: Checkpoint) -> bytes | None:
+    """What a person is asked, as `waits` shows it; None when nothing is."""
+    if after.hold is None and (after.wait is None or not asks_person(after.wait)):
+        return None
+    asked = [] if after.wait is None else [p.model_dump(mode="json") for p in parts(after.wait) if asks_person(p)]
+    return orjson.dumps(
+        {"id": after.id, "behaviour": after.behaviour, "asked": asked, "hold": after.hold, "reason": reason_of(after)}
+    )
+
+
+def committed_fact(record: LogRecord, after: Checkpoint) -> bytes:
+    """What the feed tells of a committed tick."""
+    return orjson.dumps(
+        {
+            "type": "committed",
+            "cid": after.id,
+            "root": after.root,
+            "behaviour": after.behaviour,
+            "rev": record.rev,
+            "epoch": record.epoch,
+            "status": after.status,
+            "trigger": None if record.trigger is None else record.trigger.model_dump(),
+            "reason": record.reason,
+            "charges": record.charges,
+            "directives": [d["type"] for d in record.directives if isinstance(d, dict)],
+            "at_ms": record.started_at_ms,
+        }
+    )
