@@ -1,7 +1,7 @@
 """ContinuationActor: a detached, supervised process that *is* a continuation while it is awake.
 
-It adopts what is ready, runs the tick, commits, adopts the next. With one slot (pool `default`) an awake continuation has
-this process to itself; with many (pool `swarm`) it shares it; a `dedicated` one has an actor of its own name.
+It adopts what is ready, runs the tick, commits, adopts the next. With one slot (pool `default`) an awake continuation
+has this process to itself; with many (pool `swarm`) it shares it; a `dedicated` one has an actor of its own name.
 
 Not here: ticks (maestro.tick) and the pulling itself (maestro.runtime.host).
 """

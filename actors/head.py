@@ -51,7 +51,7 @@ def _warm(workers: int) -> None:
     """So many idle workers are made while the head starts, both cores at work; Ray itself makes one per CPU.
 
     A supervisor starts its children one after the other, as OTP does. Made beforehand, with our modules imported
-    (RAY_preload_python_modules), a child's process costs no start of Python, no Ray and no imports: up took half the time.
+    (RAY_preload_python_modules), a child's process costs no start of Python, no Ray, no imports.
     """
     start = services.start_ray_process
 

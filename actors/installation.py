@@ -38,7 +38,9 @@ def up(settings: Settings) -> dict[str, JsonValue]:
         root = plant(blueprint.tree(settings), obituary=reporting.REPORT)
         ray.get(root.ready.remote(), timeout=READY_S)
     except RayError as error:
-        raise ClusterError(f"the supervisor tree did not come up: {error}"[:500], hint=f"see {settings.home}/logs") from error
+        raise ClusterError(
+            f"the supervisor tree did not come up: {error}"[:500], hint=f"see {settings.home}/logs"
+        ) from error
     finally:
         ray.shutdown()
     asyncio.run(_thaw_for(settings, known))

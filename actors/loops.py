@@ -1,4 +1,7 @@
-"""The system's loops as supervised actors: timekeeper, relay, reaper, projector. Not here: what a loop does (maestro.runtime.loops)."""
+"""The system's loops as supervised actors: timekeeper, relay, reaper, projector.
+
+Not here: what a loop does (maestro.runtime.loops).
+"""
 
 import asyncio
 from typing import Literal, assert_never

@@ -1,7 +1,7 @@
 """The pager as a continuation actor sees it: a Ray call to the pager's process, JSON both ways.
 
-A pager that died with a call under way leaves its outcome unknown: the tick is tried again, and the same call id is asked
-of the next pager, which answers from the journal if there is an answer.
+A pager that died with a call under way leaves its outcome unknown: the tick is tried again, and the same call id is
+asked of the next pager, which answers from the journal if there is an answer.
 """
 
 import asyncio
@@ -41,7 +41,9 @@ class RayPager:
             return str(await getattr(pager, method).remote(*arguments))
         except RayActorError as error:
             self._handle = None
-            raise ProviderUnavailable(f"the pager died: {error}"[:300], hint="the tick is tried again", retry_after_ms=500) from None
+            raise ProviderUnavailable(
+                f"the pager died: {error}"[:300], hint="the tick is tried again", retry_after_ms=500
+            ) from None
 
     async def _find(self) -> Any:
         """The pager's handle; its name is looked up again after its death."""
@@ -51,6 +53,8 @@ class RayPager:
                 self._handle = await asyncio.to_thread(ray.get_actor, PAGER, NAMESPACE)
             except ValueError:
                 if asyncio.get_running_loop().time() > deadline:
-                    raise ProviderUnavailable("no pager runs", hint="see `maestro status --tree`", retry_after_ms=5_000) from None
+                    raise ProviderUnavailable(
+                        "no pager runs", hint="see `maestro status --tree`", retry_after_ms=5_000
+                    ) from None
                 await asyncio.sleep(LOOK_S)
         return self._handle

@@ -1,6 +1,7 @@
 """Dedicated placement: a ready continuation whose pool is its own gets a detached actor named `continuation/<id>`.
 
-The actor ends when nothing came for a while, and is made anew at the next wake. Not here: the actor (actors.continuation).
+The actor ends when nothing came for a while, and is made anew at the next wake. Not here: that actor
+(actors.continuation).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The keeper of sources: each source that has a record has one supervised actor; a new record starts one within a second.
+"""The keeper of sources: each source that has a record has one supervised actor; a new record starts one soon.
 
 Not here: what a source does (actors.sources), and when it ends (its loop sees that its record is gone).
 """

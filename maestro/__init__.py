@@ -23,7 +23,7 @@ _HOMES = {
     "GoalFrame": "maestro.continuation.goal",
     "Budget": "maestro.budget.vector",
 }
-__all__ = sorted(_HOMES)
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:

@@ -31,7 +31,7 @@ from pydantic_settings import (
 from maestro import settings_file
 from maestro.budget.vector import Budget, BudgetVector, usd_micros
 from maestro.errors import InvalidInput
-from maestro.home import default_home, keep_private, private_text, read_private
+from maestro.home import default_home, keep_private, private_folder, private_text, read_private
 from maestro.ids import check_label
 
 PREFIX = "MAESTRO_"
@@ -143,7 +143,8 @@ class Settings(BaseSettings):
     def mac_key_bytes(self) -> bytes:
         """The key that seals what is stored; made in `home` at first use where none is set."""
         text = self._secret(self.mac_key, self.mac_key_file)
-        made = text or private_text(self.home / "mac.key", lambda: secrets.token_hex(MAC_KEY_BYTES))
+        home = self.home if text or self.home.exists() else private_folder(self.home)
+        made = text or private_text(home / "mac.key", lambda: secrets.token_hex(MAC_KEY_BYTES))
         return made.encode()
 
     def tier_settings(self) -> Mapping[str, str]:

@@ -44,16 +44,15 @@ ALICE, BOB = HolderId("pool/default/1#alice"), HolderId("pool/default/2#bob")
 LEASE_MS = 30_000
 CHARGE_USD_MICROS, CHARGE_TOKENS = 35, 15
 PLENTY = BudgetVector({"usd": 50_000_000, "tokens": 50_000_000})
-PRICES = PriceTable(
-    tiers={
-        tier: (
-            PricedTarget(
-                target=f"scripted/{tier}", price=Price(input_micros_per_mtok=dollars, output_micros_per_mtok=5 * dollars)
-            ),
-        )
-        for tier, dollars in ((Tier.HAIKU, 1_000_000), (Tier.SONNET, 3_000_000), (Tier.OPUS, 5_000_000))
-    }
-)
+LIST_PRICES = {Tier.HAIKU: 1_000_000, Tier.SONNET: 3_000_000, Tier.OPUS: 5_000_000}
+
+
+def _priced(tier: Tier, micros: int) -> PricedTarget:
+    price = Price(input_micros_per_mtok=micros, output_micros_per_mtok=5 * micros)
+    return PricedTarget(target=f"scripted/{tier}", price=price)
+
+
+PRICES = PriceTable(tiers={tier: (_priced(tier, micros),) for tier, micros in LIST_PRICES.items()})
 
 
 @dataclass
@@ -215,7 +214,7 @@ class Stage:
 
 
 def conserved(ledger: Ledger, children: Iterable[Ledger]) -> None:
-    """granted = free + reserved + spent + lent, nothing below zero, and what is lent is what the children have."""
+    """What is granted is free, reserved, spent or lent, nothing below zero; what is lent is what the children have."""
     kids = list(children)
     for resource, account in ledger.accounts.items():
         assert min(account.reserved, account.spent, account.lent) >= 0, (resource, account)

@@ -66,7 +66,12 @@ class Counter(Behaviour[Count]):
         if pattern := order.get("subscribe"):
             tick.subscribe(str(pattern))
         if goal := order.get("spawn"):
-            tick.spawn(Counter, goal=str(goal), budget=tick.budget.share(float(str(order.get("share", 0.2)))), input=order.get("input"))
+            tick.spawn(
+                Counter,
+                goal=str(goal),
+                budget=tick.budget.share(float(str(order.get("share", 0.2)))),
+                input=order.get("input"),
+            )
         if due_ms := order.get("timer"):
             tick.set_timer("alarm", int(str(due_ms)))
         if question := order.get("think"):

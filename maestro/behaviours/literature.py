@@ -4,8 +4,8 @@
         ^                      |
         '--- finding, or a request to go beyond its share ---'
 
-A reader that finds its paper worth more than its share covers asks its parent; the parent asks a person once for all that
-ask meanwhile, and passes money on or not. Input: {"subject": "arxiv.cs.AI", "relevance": 0.35, "depth": "abstract" | "deep"}.
+A reader that finds its paper worth more than its share covers asks its parent; the parent asks a person once for all
+that ask meanwhile, and passes money on or not. Input: {"subject": "arxiv.cs.AI", "relevance": 0.35}.
 """
 
 from typing import Annotated
@@ -65,7 +65,7 @@ class Literature(Behaviour[Watched]):
         wishes = _object(tick.about.input)
         relevance = wishes.get("relevance", RELEVANT)
         tick.subscribe(str(wishes.get("subject", DEFAULT_SUBJECT)), relevance=float(str(relevance)))
-        return Sleep.until_woken()
+        return self._rest(tick)
 
     async def on_event(self, tick: Tick[Watched], event: Event) -> Closing | None:
         paper = _object(event.payload)
@@ -75,7 +75,12 @@ class Literature(Behaviour[Watched]):
         )
         if verdict.relevant:
             tick.state.relevant += 1
-            child = tick.spawn(Reader, goal=tick.goal, budget=tick.budget.share(READER_SHARE), input={"paper": paper, "event": event.id})
+            child = tick.spawn(
+                Reader,
+                goal=tick.goal,
+                budget=tick.budget.share(READER_SHARE),
+                input={"paper": paper, "event": event.id},
+            )
             tick.state.readers[child] = str(paper.get("link", ""))
         return self._rest(tick)
 
@@ -104,11 +109,12 @@ class Literature(Behaviour[Watched]):
         """Asleep on the feed, and on a person's word where readers want more than their share."""
         if not tick.state.asking:
             tick.state.asked = False
-            return Sleep.until_woken()
+            return Sleep.until_woken(because="asleep until a paper that bears on its goal")
         dollars = len(tick.state.asking) * READ_ON_USD_MICROS / 1_000_000
         papers = [tick.state.readers.get(child, child) for child in tick.state.asking]
         asks = tick.ask_approval(
-            f"let {len(papers)} reader(s) spend ${dollars:.2f} beyond their share", {"papers": papers}  # type: ignore[dict-item]
+            f"let {len(papers)} reader(s) spend ${dollars:.2f} beyond their share",
+            {"papers": papers},  # type: ignore[dict-item]
         )
         tick.state.asked = True
         return Wait.any_of(asks, Sleep.until_woken())
@@ -137,7 +143,7 @@ class Reader(Behaviour[Reading]):
         tick.state.summary = notes.summary
         if notes.importance >= WORTH_MORE and tick.about.parent is not None:
             tick.send(tick.about.parent, {"importance": notes.importance}, subject="beyond my share")
-            return Sleep.until_woken()
+            return Sleep.until_woken(because="asked its monitor to go beyond its share")
         return self._report(tick, notes.importance)
 
     async def on_message(self, tick: Tick[Reading], message: Mail) -> Closing | None:
@@ -156,7 +162,9 @@ class Reader(Behaviour[Reading]):
         paper, link = self._paper(tick), str(self._paper(tick).get("link", ""))
         evidence = (str(_object(tick.about.input).get("event", "")),)
         title = str(paper.get("title", "untitled"))[:500]
-        tick.publish(Finding(title=title, body=tick.state.summary, links=(link,), evidence=evidence, confidence=confidence))
+        tick.publish(
+            Finding(title=title, body=tick.state.summary, links=(link,), evidence=evidence, confidence=confidence)
+        )
         return Finish(result={"link": link, "read_on": tick.state.read_on})
 
     def _paper(self, tick: Tick[Reading]) -> dict[str, JsonValue]:

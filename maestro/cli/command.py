@@ -50,7 +50,6 @@ class Call:
             flags = self.flags
             self._settings = Settings.load(home=flags.home, tenant=flags.tenant, redis_url=flags.redis_url)
             telemetry.configure("cli", "debug" if self._settings.log_level == "debug" else "error")
-            telemetry.hide(self._settings.secret_values())
         return self._settings
 
     async def maestro(self) -> Maestro:
@@ -61,6 +60,7 @@ class Call:
         """
         if self._maestro is None:
             self._maestro = Maestro(await install(self.settings))
+            telemetry.hide(self.settings.secret_values())
         return self._maestro
 
     async def at(self) -> Installation:

@@ -62,7 +62,7 @@ def _facts(error: BaseException) -> tuple[int, dict[str, str | None]]:
         return error.exit_status, facts
     if isinstance(error, TyperException):
         parameter = getattr(getattr(error, "param", None), "name", None)
-        said = error.format_message().rstrip(".")
+        said = error.format_message().rstrip(".").replace("Value error, ", "")
         message = said[:1].lower() + said[1:]
         return error.exit_code, {"code": "usage", "message": message, "field": parameter, "hint": _help_of(error)}
     if isinstance(error, OSError) and error.filename is not None:

@@ -12,9 +12,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 import orjson
 from pydantic import JsonValue
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +26,8 @@ from maestro.cli.inert import inert, inert_json, inert_lines
 Row = Mapping[str, JsonValue]
 PIPE_WIDTH = 10_000  # nothing is cut for a program's sake
 MANY_LINES = 40
+GAP = 2
+FLOORS = (40, 30, 24, 18, 12, 6)  # how far columns give, round by round, on a terminal that is too narrow
 
 
 class Format(StrEnum):
@@ -55,6 +59,8 @@ class Output:
         self._console = Console(
             highlight=False, markup=False, emoji=False, soft_wrap=False, width=None if terminal else PIPE_WIDTH
         )
+
+        self._width = self._console.width
 
     @property
     def for_people(self) -> bool:
@@ -99,21 +105,22 @@ class Output:
             print(inert(text), file=sys.stderr)
 
     def _table(self, rows: Sequence[Row], columns: Sequence[Column]) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for column in columns:
-            table.add_column(
-                column.title,
-                justify="right" if column.right else "left",
-                no_wrap=True,
-                overflow="fold" if column.whole else "ellipsis",
-                max_width=column.most if self._terminal else None,
-                min_width=max((len(str(column.cell(row))) for row in rows), default=0) if column.whole else None,
-            )
-        for row in rows:
-            table.add_row(*(_cell(column.cell(row)) for column in columns))
+        cells = [[_cell(column.cell(row)) for column in columns] for row in rows]
+        natural = [
+            max(cell_len(column.title), *(line[place].cell_len for line in cells))
+            for place, column in enumerate(columns)
+        ]
+        widths = _fitted(natural, columns, self._width) if self._terminal else natural
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+        for column, width in zip(columns, widths, strict=True):
+            justify: Literal["left", "right"] = "right" if column.right else "left"
+            table.add_column(column.title, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
+        for line in cells:
+            table.add_row(*line)
         return table
 
     def _print(self, shown: RenderableType) -> None:
+        self._console.width = max(self._width, _needed(shown))
         with self._console.capture() as captured:
             self._console.print(shown)
         sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
@@ -139,6 +146,22 @@ def pretty(value: JsonValue) -> str:
     lines = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode().splitlines()
     more = len(lines) - MANY_LINES
     return "\n".join(lines if more <= 0 else [*lines[:MANY_LINES], f"... {more} more lines: ask with -o json"])
+
+
+def _fitted(natural: Sequence[int], columns: Sequence[Column], room: int) -> list[int]:
+    """The widths that fit into `room`: the last columns give first, what must stay whole gives nothing."""
+    widths = [min(width, column.most or width) for width, column in zip(natural, columns, strict=True)]
+    for floor in FLOORS:
+        for place in reversed(range(len(columns))):
+            excess = sum(widths) + GAP * len(widths) - room
+            if not columns[place].whole and excess > 0:
+                widths[place] -= min(excess, max(0, widths[place] - floor))
+    return widths
+
+
+def _needed(shown: RenderableType) -> int:
+    """The width below which a table would lose columns; a terminal folds the line instead."""
+    return sum((column.width or 0) + GAP for column in shown.columns) if isinstance(shown, Table) else 0
 
 
 def _cell(cell: str | Text) -> Text:

@@ -187,7 +187,7 @@ def _late(lateness_ms: JsonValue) -> str:
 def _source_line(row: Json, now_ms: int) -> Text:
     failed = f", {row['last_error']}" if row["last_error"] else ""
     due = row["next_poll_ms"]
-    poll = f"next poll {distance(due, now_ms)}" if isinstance(due, int) and due > now_ms else "polled now"
+    poll = f"next poll {distance(due, now_ms)}" if isinstance(due, int) and due > now_ms else "due now"
     rest = inert(f"{row['name']}: {row['items_published']} items, {poll}{failed}  ")
     return Text(rest).append_text(state(row["state"]))
 

@@ -118,9 +118,9 @@ class Sleep(_Shape):
     wait: WaitFor = StreamEvent()
 
     @staticmethod
-    def until_woken() -> "Sleep":
-        """Until an event, a message, a timer or a child's end."""
-        return Sleep()
+    def until_woken(because: str = "") -> "Sleep":
+        """Until an event, a message, a timer or a child's end; `because` is what `why` then says."""
+        return Sleep(wait=StreamEvent(because=because))
 
     @staticmethod
     def until(wake_at_ms: int) -> "Sleep":

@@ -82,7 +82,7 @@ class Seal:
             raise IntegrityError(f"{cid}: its {kind} has schema {schema}, this code reads {SCHEMA}", hint="upgrade")
         if (envelope.kind, envelope.id, envelope.tenant) != (kind, cid, tenant):
             raise IntegrityError(f"{cid}: its {kind} belongs to {envelope.tenant}/{envelope.id}")
-        if not hmac.compare_digest(mac, self._mac(envelope)):
+        if not hmac.compare_digest(str(mac).encode(), self._mac(envelope).encode()):
             raise IntegrityError(f"{cid}: its {kind} was changed after it was written", hint="run `maestro verify`")
         return envelope
 

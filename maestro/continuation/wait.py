@@ -23,6 +23,8 @@ class StreamEvent(_Shape):
     """Until anything arrives: an event it subscribed to, a message, a child's end, a timer."""
 
     type: Literal["stream_event"] = "stream_event"
+    because: str = ""
+    """What the behaviour says it waits for, in words for a person."""
 
 
 class UserReply(_Shape):
@@ -131,7 +133,7 @@ def describe(wait: WaitFor) -> str:
     """Why it sleeps, in words for a person."""
     match wait:
         case StreamEvent():
-            return "asleep until an event, a message, a timer or a child's end"
+            return wait.because or "asleep until an event, a message, a timer or a child's end"
         case UserReply():
             return f"waiting for your answer to: {wait.question}"
         case ApprovalResolution():

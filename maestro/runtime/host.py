@@ -11,8 +11,8 @@ What is not here: Ray. `actors/continuation.py` gives a host its process.
 """
 
 import asyncio
-from collections.abc import Coroutine
 import itertools
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any

@@ -14,6 +14,7 @@ from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import Checkpoint, ForkedFrom, LogRecord, replay
 from maestro.continuation.envelope import Seal
 from maestro.continuation.goal import GoalFrame
+from maestro.continuation.lifecycle import Status
 from maestro.continuation.mail import BODY_LIMIT_BYTES, Control, Kind, Mail
 from maestro.continuation.wait import ApprovalResolution, UserReply, parts
 from maestro.errors import (
@@ -210,7 +211,7 @@ async def fork(
             "depth": 0,
             "children": {},
             "forked_from": ForkedFrom(id=cid, rev=glance.rev if rev is None else target),  # type: ignore[arg-type]
-            "status": "pending",
+            "status": Status.PENDING,
             "hold": None,
             "hold_detail": None,
             "stop_reason": None,

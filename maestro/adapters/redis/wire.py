@@ -45,7 +45,9 @@ class Wire:
             url, socket_timeout=socket_timeout_s, socket_connect_timeout=5.0, retry=Retry(NoBackoff(), 0), protocol=2
         )
         # blocking pops wait on connections of their own, longer than any reply may take
-        self._blocking = redis.Redis.from_url(url, socket_connect_timeout=5.0, retry=Retry(NoBackoff(), 0), protocol=2)
+        self._blocking = redis.Redis.from_url(
+            url, socket_timeout=None, socket_connect_timeout=5.0, retry=Retry(NoBackoff(), 0), protocol=2
+        )
         for client in (self._client, self._blocking):
             client.response_callbacks.clear()  # replies stay as Redis sends them; our codec reads them
         self._bodies = {path.stem: _LIBRARY + path.read_text() for path in SCRIPTS.glob("*.lua") if path.stem != "lib"}

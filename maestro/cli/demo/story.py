@@ -169,7 +169,9 @@ NEXT = """  maestro up                                   # your own store and Ra
 def _tell(told: Narrator, settings: Settings, provider: Provider, feed: DemoFeed) -> None:
     told.chapter("1. From nothing")
     up = installation.up(settings)
-    told.says(f"Redis, Ray and the supervisor tree are up; Ray's dashboard: {up['dashboard_url']}", up["started"] is True)
+    told.says(
+        f"Redis, Ray and the supervisor tree are up; Ray's dashboard: {up['dashboard_url']}", up["started"] is True
+    )
     demo = Demo(told, settings, provider, feed, Maestro(run_sync(bootstrap.install(settings))))
     try:
         _fall_asleep(demo)
@@ -186,7 +188,9 @@ def _tell(told: Narrator, settings: Settings, provider: Provider, feed: DemoFeed
 def _fall_asleep(demo: Demo) -> None:
     demo.told.chapter("2. Three continuations go to sleep on a feed")
     for name, goal in announcements().goals.items():
-        handle = demo.maestro.start("literature", goal=goal, name=name, budget=Budget(usd=BUDGET), input={"subject": SUBJECT})
+        handle = demo.maestro.start(
+            "literature", goal=goal, name=name, budget=Budget(usd=BUDGET), input={"subject": SUBJECT}
+        )
         demo.monitors[name] = handle
     demo.told.sees("three monitors with different goals sleep, with nobody running them", lambda: _asleep(demo, 3))
     demo.told.says("no model was called for that", not demo.provider.fake.calls)
@@ -198,19 +202,24 @@ def _first_day(demo: Demo) -> None:
     run_sync(demo.maestro.installation.backend.sources.save(record))
     _day_is_read(demo, dict.fromkeys(demo.monitors, 0))
     children = {goal: len(demo.monitors[goal].status()["children"]) for goal in demo.monitors}  # type: ignore[arg-type]
-    demo.told.says(f"`grounding` found {children['grounding']} papers and spawned 2 readers with a share of its money", children["grounding"] == 2)
+    demo.told.says(
+        f"`grounding` found {children['grounding']} papers and spawned 2 readers with a share of its money",
+        children["grounding"] == 2,
+    )
     demo.told.sees("everybody sleeps again, is done, or waits for a person", demo.settled)
 
 
 def _approval(demo: Demo) -> None:
     demo.told.chapter("4. A reader wants to go beyond its share")
     asking = [row for row in demo.rows() if row["activity"] == "waiting_on_you"]
-    demo.told.says(f"{len(asking)} monitor(s) wait for a person: {asking[0]['reason'] if asking else '-'}"[:150], bool(asking))
+    demo.told.says(
+        f"{len(asking)} monitor(s) wait for a person: {asking[0]['reason'] if asking else '-'}"[:150], bool(asking)
+    )
     for row in asking:
         handle = run_sync(demo.maestro.aget(str(row["id"])))
         wait = _approval_of(handle.status()["wait"])
         handle.approve(wait)
-    demo.told.sees("approved: money was lent on, the readers read on, everybody sleeps or is done", lambda: demo.settled() and not any(
+    demo.told.sees("approved: money was lent on, the readers read on, all sleep or are done", lambda: demo.settled() and not any(
         row["activity"] == "waiting_on_you" for row in demo.rows()
     ))  # fmt: skip
     done = [row for row in demo.rows() if row["behaviour"] == "reader"]
@@ -228,7 +237,10 @@ def _kill_the_thinker(demo: Demo) -> None:
     holder = str(demo.maestro.get(str(thinker["id"])).status()["actor"])
     pid = demo.pids()[holder.split("#")[0]]
     os.kill(pid, signal.SIGKILL)
-    demo.told.says(f"{holder.split('#')[0]} (pid {pid}) is gone in the middle of tick {int(str(thinker['rev'])) + 1}", _eventually(lambda: not _lives(pid)))
+    demo.told.says(
+        f"{holder.split('#')[0]} (pid {pid}) is gone in the middle of tick {int(str(thinker['rev'])) + 1}",
+        _eventually(lambda: not _lives(pid)),
+    )
     handle = demo.maestro.get(str(thinker["id"]))
 
     def elsewhere() -> bool:
@@ -239,7 +251,9 @@ def _kill_the_thinker(demo: Demo) -> None:
     demo.provider.may_answer.set()
     _day_is_read(demo, before)
     demo.told.sees("everybody sleeps, is done, or waits for a person", demo.settled)
-    demo.told.says(f"calls repeated, by the provider's count: {demo.provider.fake.repeats}", demo.provider.fake.repeats == 0)
+    demo.told.says(
+        f"calls repeated, by the provider's count: {demo.provider.fake.repeats}", demo.provider.fake.repeats == 0
+    )
     twice = demo.provider.fake.billed_usd_micros - demo.spent_micros()
     demo.told.says(f"money spent twice, by the provider's bill: {format_usd(twice)}", twice == 0)
 
@@ -252,7 +266,9 @@ def _lose_all_of_ray(demo: Demo) -> None:
     demo.told.says(f"{len(ended.orderly) + len(ended.forced)} processes were killed at once", bool(ended))
     demo.maestro = Maestro(run_sync(bootstrap.install(demo.settings)))
     demo.monitors = {name: ContinuationHandle(handle.id, demo.maestro) for name, handle in demo.monitors.items()}
-    demo.told.says("the sleepers are still there: bytes in Redis", {row["id"]: row["rev"] for row in demo.rows()} == before)
+    demo.told.says(
+        "the sleepers are still there: bytes in Redis", {row["id"]: row["rev"] for row in demo.rows()} == before
+    )
     seen = {goal: demo.read(goal) for goal in demo.monitors}
     demo.feed.advance()
     up = installation.up(demo.settings)
@@ -267,7 +283,10 @@ def _three_weeks(demo: Demo) -> None:
     before, seen = run_sync(clock.now_ms()), {goal: demo.read(goal) for goal in demo.monitors}
     budgets = {goal: handle.status()["budget"] for goal, handle in demo.monitors.items()}
     now = run_sync(demo.maestro.installation.backend.steering.advance(21 * 86_400_000))
-    demo.told.says(f"{(now - before) // 86_400_000} days later nobody has ticked", seen == {goal: demo.read(goal) for goal in demo.monitors})
+    demo.told.says(
+        f"{(now - before) // 86_400_000} days later nobody has ticked",
+        seen == {goal: demo.read(goal) for goal in demo.monitors},
+    )
     same = budgets == {goal: handle.status()["budget"] for goal, handle in demo.monitors.items()}
     demo.told.says("every budget is what it was, to the micro-dollar", same)
     demo.feed.advance()
@@ -280,7 +299,10 @@ def _accounts(demo: Demo) -> None:
     fake = demo.provider.fake
     links = {str(link) for finding in demo.findings() for link in _list(finding["links"])}
     published = {paper.link for day in announcements().days for paper in day.items}
-    demo.told.says(f"{len(demo.findings())} findings, each with the link of a paper of the feed", bool(links) and links <= published)
+    demo.told.says(
+        f"{len(demo.findings())} findings, each with the link of a paper of the feed",
+        bool(links) and links <= published,
+    )
     demo.told.says(
         f"the ledger says {format_usd(demo.spent_micros())} for {len(fake.billed)} calls, and so does the provider",
         demo.spent_micros() == fake.billed_usd_micros and fake.repeats == 0,
@@ -349,7 +371,7 @@ def _processes(settings: Settings) -> list[int]:
 
 def _lives(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return str(psutil.Process(pid).status()) != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
