@@ -10,7 +10,7 @@ With a `ray_address` in the settings there is nothing to start or stop here: tha
 """
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,11 @@ def running(settings: Settings) -> ClusterInfo | None:
     carry_token(place.token_file)
     head = place.recorded()
     return _info(head, place) if head is not None and head.is_whole() else None
+
+
+def processes(settings: Settings) -> Sequence[str]:
+    """The living processes of the local cluster, by name and pid, whether it is whole or not."""
+    return [named(process) for process in find(Place.of(settings).signs())]
 
 
 def connect(settings: Settings) -> ClusterInfo:

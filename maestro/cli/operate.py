@@ -84,11 +84,11 @@ def down(
     call.out.record({"down": True, "purged": purge, "store": stays}, Text(f"Down. What was stored: {stays}"))
 
 
-def demo(_call: Call) -> None:
+def demo(call: Call) -> None:
     """The main job, offline, from nothing, in under two minutes; exit 0 only if every step really happened."""
     if importlib.util.find_spec(STORY) is None:
         raise NotFound("the demo is not part of this installation", hint="install the whole wheel")
-    tell: Callable[[], int | None] = importlib.import_module(STORY).main
-    status = tell()
+    tell: Callable[[Settings], int] = importlib.import_module(STORY).main
+    status = tell(call.settings)
     if status:
         raise typer.Exit(status)

@@ -10,8 +10,8 @@ from maestro.budget.vector import USD, Budget, BudgetVector
 from maestro.errors import InvalidInput
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_DURATION = re.compile(r"(?:\d+(?:ms|[smhdw]))+")
-_PART = re.compile(r"(\d+)(ms|[smhdw])")
+_DURATION = re.compile(r"(?:[0-9]+(?:ms|[smhdw]))+")
+_PART = re.compile(r"([0-9]+)(ms|[smhdw])")
 MAX_DURATION_MS = 100 * 365 * 86_400_000
 
 
@@ -85,6 +85,6 @@ def message(text: str) -> tuple[JsonValue, bool]:
 
 
 def _count(name: str, text: str) -> int:
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal()):
         raise InvalidInput(f"{text[:40]!r} is no amount of {name}", field=f"budget.{name}", hint="give a whole number")
     return int(text)

@@ -34,7 +34,7 @@ from maestro.continuation.directive import (
     Unsubscribe,
 )
 from maestro.continuation.envelope import Envelope, Seal
-from maestro.continuation.lifecycle import TERMINAL, Hold, Status, move
+from maestro.continuation.lifecycle import TERMINAL, Hold, Status, move, stop_status
 from maestro.continuation.mail import Control, Kind, Mail
 from maestro.continuation.wait import (
     WAKE_TIMER,
@@ -172,8 +172,9 @@ def _close(draft: _Draft, facts: Facts, transition: Transition) -> Checkpoint:
             status = Status.COMPLETED
             update |= {"result": closing.result, "stop_reason": "completed"}
         case Fail():
-            status = Status.CANCELLED if transition.stop_reason == "cancelled_by_user" else Status.FAILED
-            update |= {"stop_reason": transition.stop_reason or "harness_error", "stop_detail": closing.reason}
+            reason = transition.stop_reason or "harness_error"
+            status = stop_status(reason)
+            update |= {"stop_reason": reason, "stop_detail": closing.reason}
         case _:
             assert_never(closing)
     move(Status.RESUMING, status)

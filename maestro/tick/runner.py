@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.directive import Closing, Fail, Sleep
 from maestro.continuation.envelope import Envelope, Seal
-from maestro.continuation.lifecycle import TERMINAL, Hold, Status, move
+from maestro.continuation.lifecycle import STOP_STATUS, TERMINAL, Hold, Status, move
 from maestro.continuation.mail import Control, Mail, wakes
 from maestro.continuation.wait import BudgetGrant, WaitFor, left, wake_keys
 from maestro.errors import (
@@ -106,10 +106,9 @@ class _Attempt:
 
     def end_by_order(self, order: Mail) -> Commit:
         """Killed or cancelled: committed without a line of user code."""
-        by = order.body.get("reason") if isinstance(order.body, dict) else None
-        closing = Fail(reason=f"{order.subject} by {order.sender}")
-        reason = str(by or "cancelled_by_user")
-        stopped = "cancelled_by_user" if reason.startswith("cancelled") else reason
+        given = order.body.get("reason") if isinstance(order.body, dict) else None
+        closing = Fail(reason=f"{order.subject} by {order.sender}" + (f": {given}" if given else ""))
+        stopped = given if isinstance(given, str) and given in STOP_STATUS else "cancelled_by_user"
         return self._fold(Transition(self.before.state, (), closing, stop_reason=stopped), ())
 
     def stay_held(self) -> Commit:

@@ -84,7 +84,9 @@ class Town:
             repertoire=repertoire(self.settings),
             make_mind=lambda adopted, before, journal, inbox: ThinkingMind(faculties, adopted, before, journal, inbox),
         )
-        host = Host(HostSettings("default", HolderId("pool/default/0#town"), 1, idle_ms=IDLE_MS), around, backend.signals)
+        host = Host(
+            HostSettings("default", HolderId("pool/default/0#town"), 1, idle_ms=IDLE_MS), around, backend.signals
+        )
         self._running.append(asyncio.create_task(host.serve()))
 
     async def _close(self) -> None:

@@ -114,6 +114,10 @@ class Demo:
         """Nobody is ready or thinking: all sleep, wait for a person, or are done."""
         return all(row["activity"] in ("sleeping", "waiting_on_you", "done") for row in self.rows())
 
+    def nobody_waits(self) -> bool:
+        """All sleep or are done; no person is asked anything."""
+        return all(row["activity"] in ("sleeping", "done") for row in self.rows())
+
     def read(self, goal: str) -> int:
         """How many papers the monitor of `goal` has judged."""
         state = self.monitors[goal].status()["state"]
@@ -155,7 +159,7 @@ def main(settings: Settings) -> int:
             print(f"  NOT SO: {untrue}\n  logs: {own.home}/logs", file=sys.stderr)
             return 1
     told.chapter("Afterwards")
-    told.says("no process of the demo is left", not _processes(own))
+    told.says("no process of the demo is left", not _left(own))
     print(f"\n{told.lines} lines told, each one checked, in {time.monotonic() - told.began:.0f} s. Next:\n{NEXT}")
     return 0
 
@@ -219,9 +223,7 @@ def _approval(demo: Demo) -> None:
         handle = run_sync(demo.maestro.aget(str(row["id"])))
         wait = _approval_of(handle.status()["wait"])
         handle.approve(wait)
-    demo.told.sees("approved: money was lent on, the readers read on, all sleep or are done", lambda: demo.settled() and not any(
-        row["activity"] == "waiting_on_you" for row in demo.rows()
-    ))  # fmt: skip
+    demo.told.sees("approved: money was lent on, the readers read on, all sleep or are done", demo.nobody_waits)
     done = [row for row in demo.rows() if row["behaviour"] == "reader"]
     demo.told.says(f"{len(done)} readers reported a finding each", len(demo.findings()) == len(done) > 0)
 
@@ -356,22 +358,14 @@ def _clear(settings: Settings) -> None:
     server.purge(settings.home)
 
 
-def _processes(settings: Settings) -> list[int]:
-    """Living processes whose command line names the demo's home."""
-    mark = str(settings.home)
-    mine = os.getpid()
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline", "status"])
-        if process.pid != mine
-        and process.info["status"] != psutil.STATUS_ZOMBIE
-        and mark in " ".join(process.info["cmdline"] or ())
-    ]
+def _left(settings: Settings) -> bool:
+    """True while anything of the demo runs: a process of its Ray, or its store."""
+    return bool(cluster.processes(settings)) or server.running(settings.home) is not None
 
 
 def _lives(pid: int) -> bool:
     try:
-        return str(psutil.Process(pid).status()) != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
