@@ -50,7 +50,7 @@ class ContinuationActor:
     ) -> None:
         self._life = Lifecycle(incarnation)
         self._settings = Settings.from_json(settings)
-        bootstrap.enter_process(self._settings, incarnation.split("#")[0].replace("/", "-"))
+        bootstrap.enter_process(self._settings, incarnation.split("#")[0])
         structlog.contextvars.bind_contextvars(actor=incarnation, node=ray.get_runtime_context().get_node_id()[:8])
         self._opening = asyncio.create_task(self._open(HolderId(incarnation), pool, slots))
         self._life.run(self._serve(linger_ms))

@@ -24,6 +24,7 @@ from actors.processes import MARK, Signs, boot_id, kill_all, lives
 from maestro.errors import ClusterError
 from maestro.home import keep_private, private_folder, private_text, short_folder
 from maestro.settings import Settings
+from maestro.telemetry import LOGS
 
 START_S = 120.0  # seen: 8 s on two idle cores, 23 s on busy ones
 PROBE_S = 5.0
@@ -170,6 +171,7 @@ def _environment(place: Place) -> Mapping[str, str]:
         **WARM_WORKERS,
         ONE_MACHINE: "0",
         MARK: str(place.temp_dir),
+        LOGS: str(place.folder.parent / "logs"),
         "PYTHONPATH": os.pathsep.join(filter(None, path)),  # behaviours lie where the caller stands
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # or Ray ships `uv run` to each worker
         "RAY_USAGE_STATS_ENABLED": "0",

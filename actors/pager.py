@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from actors.lifecycle import Lifecycle
+from maestro import bootstrap
 from maestro.adapters.litellm import open_dispatch
 from maestro.errors import MaestroError, StoreUnavailable
 from maestro.pager.desk import Answers, PagerDesk
@@ -43,6 +44,7 @@ class PagerActor:
 
     def __init__(self, *, incarnation: str, settings: str, opener: str = OPENER) -> None:
         self._life = Lifecycle(incarnation)
+        bootstrap.enter_process(Settings.from_json(settings), "pager")
         self._opening = asyncio.create_task(self._open(settings, opener))
         self._life.run(self._opened(), vital=False)
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pydantic import JsonValue
 
 from actors.lifecycle import Lifecycle
+from maestro import telemetry
 from maestro.adapters.feeds.loop import FeedLoop, FeedPorts
 from maestro.adapters.feeds.reader import FeedReader
 
@@ -28,6 +29,7 @@ class FeedSource:
 
     def __init__(self, *, incarnation: str, source: str, settings: str, opener: str = OPENER) -> None:
         self._life = Lifecycle(incarnation)
+        telemetry.configure(f"source/{source}")
         self._reader = FeedReader()
         self._opening = asyncio.create_task(self._open(source, settings, opener))
         self._life.run(self._poll())

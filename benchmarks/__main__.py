@@ -17,8 +17,8 @@ from benchmarks import documents, machine
 from benchmarks.report import Outcome, table
 
 Measure = Callable[[bool, bool], Coroutine[Any, Any, Outcome]]
-NAMES = ("ticks", "wake", "timers", "fanout", "sleepers", "policy", "field", "recovery")
-ROOMS = {name: f"benchmarks.{name}" for name in NAMES} | {"wake": "benchmarks.wakes"}
+NAMES = ("ticks", "wake", "timers", "fanout", "sleepers", "policy", "field", "ray")
+ROOMS = {name: f"benchmarks.{name}" for name in NAMES} | {"wake": "benchmarks.wakes", "ray": "benchmarks.on_ray"}
 
 
 def measured(name: str, quick: bool, full: bool) -> Outcome:

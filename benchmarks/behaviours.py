@@ -4,7 +4,9 @@ Times are `time.monotonic()`, which all processes of one machine share; timers a
 """
 
 import asyncio
+import os
 import time
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -86,15 +88,22 @@ class Branch(Behaviour[Seen]):
 
 
 class Worker(Behaviour[Seen]):
-    """Works for a while in each tick, and notes when it began: a tick that is killed shows when its next try begins."""
+    """Works for a while in each tick, and leaves a line in a file when it begins: a killed tick can commit nothing."""
 
     name = "bench-worker"
 
     async def on_message(self, tick: Tick[Seen], message: Mail) -> Closing | None:
+        assert isinstance(message.body, dict)
+        leave_word(Path(str(message.body["file"])))
         tick.state.n += 1
-        tick.state.seconds = [time.monotonic()]
-        await asyncio.sleep(float(str(message.body)))
+        await asyncio.sleep(float(str(message.body["work_s"])))
         return Sleep.until_woken()
+
+
+def leave_word(file: Path) -> None:
+    """Who works, and since when, stands as the last line of `file`."""
+    with file.open("a") as words:
+        words.write(f"{os.getpid()} {time.monotonic()}\n")
 
 
 def children_of(widths: list[int]) -> int:

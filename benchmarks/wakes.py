@@ -24,7 +24,7 @@ PER_SECOND = 200
 async def measure(quick: bool, full: bool) -> Outcome:
     asleep, wakes = (1_000, 400) if quick else (ASLEEP, 2_000)
     chosen = random.Random(9).sample(range(asleep), wakes)
-    raw = await _bare(asleep, chosen)
+    raw = await bare_wakes(asleep, chosen)
     ours = await _ours(asleep, chosen)
     return Outcome("wake", rows("one process", asleep, ours, raw), {"maestro": spread_ms(ours), "bare": spread_ms(raw)})
 
@@ -76,7 +76,7 @@ async def waited(here: House, cids: list[str]) -> list[float]:
     return [seconds for one in await here.checkpoints(cids) for seconds in seen_by(one).seconds]  # type: ignore[arg-type]
 
 
-async def _bare(asleep: int, chosen: list[int]) -> list[float]:
+async def bare_wakes(asleep: int, chosen: list[int]) -> list[float]:
     seconds: list[float] = []
     with stage() as server:
         client, reader = await bare.connect(server.url), await bare.connect(server.url)

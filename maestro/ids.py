@@ -13,6 +13,9 @@ import hashlib
 import re
 import secrets
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NewType
 
 from maestro.errors import InvalidInput
@@ -35,13 +38,27 @@ TIME_CHARS = 10  # 50 bits of milliseconds: until the year 37648
 ENTROPY_CHARS = 12  # 60 bits; an id is a name, not a credential
 DEFAULT_TENANT = TenantId("default")
 
+Bits = Callable[[int], int]
+"""So many random bits, as a number."""
+_bits: ContextVar[Bits] = ContextVar("bits", default=secrets.randbits)
+
 _ID = re.compile(rf"[{ALPHABET}]{{{TIME_CHARS + ENTROPY_CHARS}}}-[0-9a-z]{{1,4}}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
+@contextmanager
+def drawn_from(bits: Bits) -> Iterator[None]:
+    """Names made inside, and in the tasks begun inside, are drawn from `bits`: for simulations, which must repeat."""
+    token = _bits.set(bits)
+    try:
+        yield
+    finally:
+        _bits.reset(token)
+
+
 def new_continuation_id(now_ms: TimeMs, partition: Partition) -> ContinuationId:
     """A fresh id in `partition`, ordered after every id made at an earlier millisecond."""
-    return _assemble(now_ms, secrets.randbits(5 * ENTROPY_CHARS), partition)
+    return _assemble(now_ms, _bits.get()(5 * ENTROPY_CHARS), partition)
 
 
 def child_id(parent: ContinuationId, rev: Rev, ordinal: int, born_ms: TimeMs) -> ContinuationId:
@@ -92,7 +109,7 @@ def check_label(text: str, field: str) -> str:
 
 def new_token(prefix: str) -> str:
     """A short unguessable name such as `approval-7h2k...` for things that live inside one continuation."""
-    return f"{prefix}-{_base32(secrets.randbits(50), 10)}"
+    return f"{prefix}-{_base32(_bits.get()(50), 10)}"
 
 
 def derived_token(prefix: str, *parts: object) -> str:
@@ -103,7 +120,7 @@ def derived_token(prefix: str, *parts: object) -> str:
 
 def new_holder_id(actor_name: str) -> HolderId:
     """A fresh incarnation of the actor `actor_name`, such as `pool/default/2#k3j9...`."""
-    return HolderId(f"{actor_name}#{_base32(secrets.randbits(50), 10)}")
+    return HolderId(f"{actor_name}#{_base32(_bits.get()(50), 10)}")
 
 
 def event_id(tenant: TenantId, source: str, subject: str, key: str) -> EventId:

@@ -35,7 +35,7 @@ from maestro.home import default_home, keep_private, private_folder, private_tex
 from maestro.ids import check_label
 
 PREFIX = "MAESTRO_"
-NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER"})
+NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER", "MAESTRO_LOGS"})
 """Set by Maestro itself, in the environment of the processes it starts."""
 MAC_KEY_BYTES = 32
 

@@ -13,6 +13,7 @@ import faulthandler
 import json
 import logging
 import logging.handlers
+import os
 import re
 import sys
 import threading
@@ -28,6 +29,7 @@ from structlog.typing import EventDict, Processor
 from maestro.home import private_folder
 
 HIDDEN = "[hidden]"
+LOGS = "MAESTRO_LOGS"
 FILE_BYTES, FILES_KEPT = 16 * 1024 * 1024, 3
 SHORTEST_SECRET = 6  # a shorter one would blot out ordinary words
 
@@ -48,13 +50,17 @@ def configure(process: str, level: str = "info", log_dir: Path | None = None) ->
     """Every log line of this process is JSON on stderr, and in `log_dir`/`process`.jsonl where a folder is given.
 
     Args:
-        process: what this process is, such as `supervisor` or `pool-default-2`; on every line.
+        process: what this process is, such as `supervisor/pools` or `pool/default/2`; on every line.
+        log_dir: without it, the folder that the local cluster leaves in MAESTRO_LOGS for the processes below it.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if log_dir is None and LOGS in os.environ:
+        log_dir = Path(os.environ[LOGS])
     if log_dir is not None:
         private_folder(log_dir)
-        handlers.append(_file_handler(log_dir / f"{process}.jsonl"))
-        _record_faults(log_dir / f"{process}.faults")
+        file = process.replace("/", "-")
+        handlers.append(_file_handler(log_dir / f"{file}.jsonl"))
+        _record_faults(log_dir / f"{file}.faults")
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_COMMON,
         processors=[_with_process(process), structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render],

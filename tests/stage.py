@@ -35,7 +35,7 @@ from maestro.runtime.publisher import MeshPublisher
 from maestro.runtime.verbs import Installation, Start
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Behaviour, Repertoire
-from maestro.tick.mind import Faculties, ThinkingMind
+from maestro.tick.mind import Faculties, Pager, ThinkingMind
 from maestro.tick.runner import HandBack, Outcome, Surroundings, run
 from maestro.tick.store import Adopted, Commit
 
@@ -98,6 +98,7 @@ class Stage:
         self.at = Installation(backend, SEAL, PLENTY)
         self.model = model or CountingModel()
         self.desk = PagerDesk(self.model, JournaledAnswers(backend.journals))
+        self.pager: Pager = self.desk
         self.publisher = MeshPublisher(backend.router, backend.partitions)
         self.relay, self.timekeeper, self.reaper = Relay(backend), Timekeeper(backend), Reaper(backend)
         self.projector = Projector(backend, SEAL, backend.tenant, LocalRanker())
@@ -106,7 +107,7 @@ class Stage:
 
     def surroundings(self, *behaviours: type[Behaviour[Any]], **changes: Any) -> Surroundings:
         """What the ticks of one process share."""
-        faculties = Faculties(self.backend.shelf, self.desk, PRICES, PolicyConfig(advisor_enabled=False))
+        faculties = Faculties(self.backend.shelf, self, PRICES, PolicyConfig(advisor_enabled=False))
         around = Surroundings(
             store=self.backend.store,
             seal=SEAL,
@@ -115,6 +116,10 @@ class Stage:
             make_mind=lambda adopted, before, journal, inbox: ThinkingMind(faculties, adopted, before, journal, inbox),
         )
         return replace(around, **changes)
+
+    async def call(self, request: ModelRequest) -> ModelCallResult:
+        """The pager of every tick here, whoever it is by now."""
+        return await self.pager.call(request)
 
     async def start(self, behaviour: type[Behaviour[Any]] | str, goal: str = "a test", **asked: Any) -> ContinuationId:
         name = behaviour if isinstance(behaviour, str) else behaviour.name

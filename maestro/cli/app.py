@@ -87,7 +87,8 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # LANG=C: show what it cannot write
     try:
-        status = _application(verb_in(arguments))(list(arguments) or ["--help"], standalone_mode=False)
+        application = _application(verb_in(arguments))
+        status = application(list(arguments) or ["--help"], prog_name="maestro", standalone_mode=False)
         sys.stdout.flush()
         return int(status or 0)
     except BaseException as error:  # noqa: BLE001 - every error ends as one line and a status, here and nowhere else

@@ -19,6 +19,7 @@ from typer.core import TyperCommand
 from maestro import telemetry
 from maestro.bootstrap import install
 from maestro.cli.app import Flags
+from maestro.cli.errors import reader_is_gone
 from maestro.cli.output import Format, Output
 from maestro.client import ContinuationHandle, Maestro
 from maestro.errors import ContinuationNotFoundError, InvalidInput, TimedOut
@@ -125,10 +126,13 @@ def as_command(work: Callable[..., object]) -> Callable[..., None]:
         given.pop("name", None) if "id" in given else None
         _require_text(given)
         call = Call(ctx.obj, output)
-        if is_async:
-            asyncio.run(_within(timeout_s, work(call, **given), call))  # type: ignore[arg-type]  # a coroutine, as seen above
-        else:
-            work(call, **given)
+        try:
+            if is_async:
+                asyncio.run(_within(timeout_s, work(call, **given), call))  # type: ignore[arg-type]  # a coroutine
+            else:
+                work(call, **given)
+        except BrokenPipeError:  # caught before typer sees it, and calls it a failure
+            raise typer.Exit(reader_is_gone()) from None
 
     common = [_parameter("output", Format, typer.Option("-o", "--output", help="How to answer."), Format.TABLE)]
     if is_async:

@@ -174,7 +174,14 @@ def _open_listeners(process: psutil.Process) -> list[str]:
     except psutil.Error:
         return []  # it ended while we looked
     listening = [socket.laddr for socket in sockets if socket.status == psutil.CONN_LISTEN]
-    return [f"{name} {process.pid} at {a.ip}:{a.port}" for a in listening if not ipaddress.ip_address(a.ip).is_loopback]
+    return [f"{name} {process.pid} at {a.ip}:{a.port}" for a in listening if not is_loopback(a.ip)]
+
+
+def is_loopback(address: str) -> bool:
+    """True for an address that only this machine reaches, IPv4 written as IPv6 included."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_loopback
 
 
 def _tried(check: str, look: Callable[[], str], wanted: str, fix: str) -> StoreFinding:

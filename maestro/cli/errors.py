@@ -19,7 +19,8 @@ from typer.exceptions import TyperException
 from maestro.cli.inert import inert, inert_json
 from maestro.errors import MaestroError
 
-USAGE, INTERRUPTED = 2, 130
+INTERRUPTED = 130
+OUTPUT_OPTIONS = ("-o", "--output")
 
 
 def told(error: BaseException, arguments: Sequence[str]) -> int:
@@ -31,8 +32,7 @@ def told(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still holds goes nowhere
-        return 0
+        return reader_is_gone()
     status, facts = _facts(error)
     line = inert_json(orjson.dumps(facts).decode()) if wants_json(arguments) else _sentence(facts)
     print(line, file=sys.stderr)
@@ -43,17 +43,19 @@ def told(error: BaseException, arguments: Sequence[str]) -> int:
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """True when the command line asks for JSON; looked up here because an error may come before it is parsed."""
-    words = list(arguments)
-    pairs = zip(words, [*words[1:], ""], strict=True)
-    values = [
-        after if word in ("-o", "--output") else word.removeprefix("--output=").removeprefix("-o")
-        for word, after in pairs
-    ]
-    return any(
-        value in ("json", "jsonl")
-        for value, word in zip(values, words, strict=True)
-        if word.startswith(("-o", "--output"))
-    )
+    before = ""
+    for word in arguments:
+        value = word if before in OUTPUT_OPTIONS else word.removeprefix("--output=").removeprefix("-o")
+        if value in ("json", "jsonl") and (before in OUTPUT_OPTIONS or value != word):
+            return True
+        before = word
+    return False
+
+
+def reader_is_gone() -> int:
+    """What Python still holds for stdout goes nowhere; the status of a call whose reader had enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _facts(error: BaseException) -> tuple[int, dict[str, str | None]]:

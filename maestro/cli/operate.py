@@ -31,7 +31,9 @@ def up(
     pane_port: Port = None,
     behaviours: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODULE", help="A module with behaviours; may be repeated.", show_default=False),
+        typer.Option(
+            metavar="MODULE", help="A module with behaviours; comma between two, or repeat it.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Start what is missing: store, Ray, supervisor tree. Return when ready; again, it changes nothing."""
@@ -44,7 +46,7 @@ def up(
         redis_url=redis_url or flags.redis_url,
         ray_address=address,
         pane_port=pane_port,
-        behaviours=tuple(behaviours) if behaviours else None,
+        behaviours=",".join(behaviours) if behaviours else None,
     )
     call.out.note("Starting what is missing; this takes up to a minute.")
     info = installation.up(settings)

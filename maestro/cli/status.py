@@ -6,7 +6,7 @@ What does not answer is told as such, and does not keep the rest from being told
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import JsonValue
@@ -32,24 +32,22 @@ TIMEKEEPER = "timekeeper"
 Json = dict[str, JsonValue]
 
 
-async def status(
-    call: Call, tree: Annotated[bool, typer.Option("--tree", help="The supervisor tree, too.")] = False
-) -> None:
-    """Store, Ray, queues, sources and supervisors at a glance. Exit 4 when the store or a local Ray does not answer."""
+def status(call: Call, tree: Annotated[bool, typer.Option("--tree", help="The supervisor tree, too.")] = False) -> None:
+    """Store, Ray, queues, sources and supervisors at a glance. Exit 4 when the store or Ray does not answer."""
     settings = call.settings
-    store, failed = await asyncio.to_thread(_store, settings)
+    store, failed = _store(settings)
     told: Json = {"store": store, "tenant": settings.tenant, "home": str(settings.home)}
     if failed is None:
-        told |= await _stored(await call.maestro())
-    told |= await _ray(settings)
+        told |= asyncio.run(_stored(call))
+    told |= _ray(settings)
     shown: list[RenderableType] = [facts(_lines(told))]
     if tree and told["supervisors"]:
         shown += [Text(), Text("\n").join(_branches(told["supervisors"], 0))]
     call.out.record(told, *shown)
+    ray = _object(told["ray"])
     if failed is not None:
         raise failed
-    ray = told["ray"]
-    if isinstance(ray, dict) and not ray["running"]:
+    if not ray["running"]:
         raise ClusterError(str(ray["error"]), hint="run `maestro up`")
 
 
@@ -63,7 +61,14 @@ def _store(settings: Settings) -> tuple[Json, MaestroError | None]:
         return {**known, "answers": False, "error": str(error)}, error
 
 
-async def _stored(maestro: Maestro) -> Json:
+async def _stored(call: Call) -> Json:
+    try:
+        return await _told_by(await call.maestro())
+    finally:
+        await call.close()
+
+
+async def _told_by(maestro: Maestro) -> Json:
     """All that the store itself tells: counts, depths, totals, sources."""
     at = maestro.installation
     counts: Counter[str] = Counter()
@@ -90,35 +95,32 @@ async def _stored(maestro: Maestro) -> Json:
     }
 
 
-async def _ray(settings: Settings) -> Json:
-    """What Ray tells: the cluster, the tree, and what only a loop's process knows."""
+def _ray(settings: Settings) -> Json:
+    """What Ray tells: the cluster, the tree, and what only a loop's process knows. Ray wants the main thread."""
     from actors import cluster, installation  # a second to import: only where Ray is asked
 
-    nothing: Json = {"supervisors": None, "lateness_ms": None}
+    address: str | None = settings.ray_address
+    dashboard: str | None = None
     try:
-        info = await asyncio.to_thread(cluster.running, settings) if settings.ray_address is None else None
-        if info is None and settings.ray_address is None:
-            raise ClusterError("no local Ray cluster runs here")
-        supervisors = await asyncio.to_thread(installation.tree, settings)
-        address = settings.ray_address or (info.address if info else None)
-        dashboard = info.dashboard_url if info else None
-        ray: Json = {"running": True, "address": address, "dashboard_url": dashboard, "error": None}
-        return {"ray": ray, "supervisors": supervisors, "lateness_ms": await _lateness(settings)}
+        if address is None:
+            info = cluster.running(settings)
+            if info is None:
+                raise ClusterError("no local Ray cluster runs here")
+            address, dashboard = info.address, info.dashboard_url
+        told: Json = {"supervisors": installation.tree(settings), "lateness_ms": _lateness(settings)}
+        return {"ray": {"running": True, "address": address, "dashboard_url": dashboard, "error": None}, **told}
     except MaestroError as error:
-        return {
-            "ray": {"running": False, "address": settings.ray_address, "dashboard_url": None, "error": error.message},
-            **nothing,
-        }
+        ray: Json = {"running": False, "address": address, "dashboard_url": dashboard, "error": error.message}
+        return {"ray": ray, "supervisors": None, "lateness_ms": None}
 
 
-async def _lateness(settings: Settings) -> JsonValue:
+def _lateness(settings: Settings) -> JsonValue:
     """How late the latest timer fired since the timekeeper began; None when it does not answer."""
     from actors.cluster import RayCluster
 
     try:
-        timekeeper = await asyncio.to_thread(RayCluster(settings).actor, TIMEKEEPER)
-        async with asyncio.timeout(FIGURES_S):
-            figures: Mapping[str, int] = await timekeeper.figures.remote()
+        asked: Any = RayCluster(settings).actor(TIMEKEEPER).figures.remote()
+        figures: Mapping[str, int] = asked.future().result(FIGURES_S)
     except (NotFound, ClusterError, TimeoutError):
         return None
     return figures.get("worst_lateness_ms")

@@ -6,7 +6,6 @@ the log record it follows, and the body: no byte can change, and no blob of one 
 Source: PROMISES 5.2, M4; HMAC-SHA256.
 """
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import Literal
@@ -88,4 +87,4 @@ class Seal:
 
     def _mac(self, e: Envelope) -> str:
         place = f"{SCHEMA}\0{e.kind}\0{e.id}\0{e.tenant}\0{e.epoch}\0{e.rev}\0{e.previous_hash}\0"
-        return hmac.new(self.key, place.encode() + e.body, hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self.key, place.encode() + e.body, "sha256").hex()[:32]

@@ -6,6 +6,7 @@ A patch is a list of [path, value] (set) or [path] (delete); a path is a list of
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import orjson
 from pydantic import JsonValue
 
 Patch = list[JsonValue]
@@ -58,10 +59,6 @@ def _changes(
 
 def _same(old: JsonValue, new: JsonValue) -> bool:
     """Equal as JSON: 1, 1.0 and true are three things."""
-    if type(old) is not type(new):
-        return False
-    if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(_same(old[k], new[k]) for k in old)
-    if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(_same, old, new))
-    return old == new
+    if isinstance(old, dict | list | float):  # floats too: 0.0 and -0.0 are two texts
+        return orjson.dumps(old, option=orjson.OPT_SORT_KEYS) == orjson.dumps(new, option=orjson.OPT_SORT_KEYS)
+    return type(old) is type(new) and old == new

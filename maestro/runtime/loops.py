@@ -64,6 +64,7 @@ class Timekeeper:
     backend: Backend
     worst_lateness_ms: int = 0
     fired: int = 0
+    idle_ms: int = IDLE_MS
 
     async def step(self) -> int:
         looks = await asyncio.gather(
@@ -72,7 +73,7 @@ class Timekeeper:
         self.fired += sum(look.count for look in looks)
         self.worst_lateness_ms = max([self.worst_lateness_ms, *(late for look in looks for late in look.lateness_ms)])
         ahead = [look.next_due_ms - look.now_ms for look in looks if look.next_due_ms is not None]
-        return max(0, min([IDLE_MS, *ahead]))
+        return max(0, min([self.idle_ms, *ahead]))
 
     async def wait(self, pause_ms: int) -> None:
         await self.backend.signals.wait(TIMERS, pause_ms)
@@ -105,11 +106,12 @@ class Relay:
 
     backend: Backend
     delivered: int = 0
+    idle_ms: int = IDLE_MS
 
     async def step(self) -> int:
         counts = await asyncio.gather(*(self._drain(partition) for partition in partitions_of(self.backend)))
         self.delivered += sum(counts)
-        return 0 if any(counts) else IDLE_MS
+        return 0 if any(counts) else self.idle_ms
 
     async def wait(self, pause_ms: int) -> None:
         await self.backend.signals.wait(RELAY, pause_ms)
@@ -158,11 +160,12 @@ class Projector:
     tenant: TenantId
     ranker: Ranker
     projected: int = 0
+    idle_ms: int = IDLE_MS
 
     async def step(self) -> int:
         counts = await asyncio.gather(*(self._project(partition) for partition in partitions_of(self.backend)))
         self.projected += sum(counts)
-        return 0 if any(counts) else IDLE_MS
+        return 0 if any(counts) else self.idle_ms
 
     async def wait(self, pause_ms: int) -> None:
         await self.backend.signals.wait(PROJECT, pause_ms)

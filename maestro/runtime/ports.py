@@ -13,8 +13,9 @@ from maestro.ids import ContinuationId, HolderId, Partition, TimeMs
 from maestro.mesh.event import Event
 from maestro.tick.store import OutboxRow
 
-TIMERS, RELAY, PROJECT, PLACE = "timers", "relay", "project", "place"
-"""Signals beside `ready_signal(pool)`; `place` tells of a ready continuation that wants an actor of its own."""
+TIMERS, RELAY, PROJECT, PLACE, CLOCK = "timers", "relay", "project", "place", "clock"
+"""Signals beside `ready_signal(pool)`; `place` tells of a ready continuation that wants an actor of its own, `clock` that a
+virtual clock was moved. A signal rouses one sleeper: loops of different kinds never sleep on the same one."""
 DEDICATED = "dedicated-"
 """A pool of this prefix belongs to one continuation, whose id follows."""
 

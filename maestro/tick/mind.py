@@ -8,11 +8,12 @@ decided or asked again; the decision, with the rule that fired, is journaled bes
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pydantic import JsonValue
 
+from maestro.budget.ledger import Account
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.mail import Mail
@@ -70,6 +71,7 @@ class ThinkingMind:
         self._before = before
         self._journal = journal
         self._digest = _digest(adopted.mail, inbox)
+        self._taken: dict[int, BudgetVector] = {}
 
     async def top(self, n: int) -> Sequence[Weighed]:
         return await self._with.shelf.top(self._adopted.cid, n, self._adopted.now_ms)
@@ -80,18 +82,22 @@ class ThinkingMind:
         if known is not None and known.answered:
             return _content(await self._journal.answer(known, _unreachable))
         composed = await self._composed(thought)
-        decision = self._decide(thought, composed)
-        if known is None:
-            price = self._price(decision, composed, thought)
-            known = await self._journal.intend(new_intent(ordinal, "model", thought.key, price, _words(decision)))
-        if known.answered:
-            return _content(await self._journal.answer(known, _unreachable))
+        intended = known or await self._intend(ordinal, thought, composed)
 
         async def ask(entry: JournalEntry) -> Answered:
-            result = await self._with.pager.call(self._request(entry, decision, composed, thought))
+            result = await self._with.pager.call(self._request(entry, composed, thought))
+            self._taken[ordinal] = result.charge
             return result.model_dump(mode="json"), result.charge
 
-        return _content(await self._journal.answer(known, ask))
+        return _content(await self._journal.answer(intended, ask))
+
+    async def _intend(self, ordinal: int, thought: Thought, composed: Composed) -> JournalEntry:
+        """The decision is journaled and its worst price reserved; what is intended already is not decided again."""
+        decision = self._decide(thought, composed)
+        price = self._price(decision, composed, thought)
+        entry = await self._journal.intend(new_intent(ordinal, "model", thought.key, price, _words(decision)))
+        self._taken[ordinal] = price
+        return entry
 
     async def _composed(self, thought: Thought) -> Composed:
         asked = f"{thought.question}\n\n# About\n{thought.about}" if thought.about else thought.question
@@ -112,13 +118,13 @@ class ThinkingMind:
                 f"{thought.step!r} is no step", field="step", hint=f"use one of {', '.join(Step)}"
             ) from None
         size = CallSize(composed.manifest.tokens, thought.max_output_tokens)
-        accounts = self._adopted.ledger.accounts
+        accounts = self._accounts()
         question = Question(
             size=size, prices=self._with.prices.expected(), asked=asked, budget=(accounts,), config=self._with.config
         )
         decision = decide(question)
         if decision.lacking is not None:
-            free = self._adopted.ledger.account(decision.lacking).free or 0
+            free = accounts[decision.lacking].free or 0
             needed = decision.cost.vector()[decision.lacking]
             raise BudgetExceededError(
                 f"no step can be paid: {decision.reason}",
@@ -132,18 +138,26 @@ class ThinkingMind:
             raise ProvidersExhausted(f"not now: {decision.reason}", retry_after_ms=decision.resume_in_ms)
         return decision
 
+    def _accounts(self) -> dict[str, Account]:
+        """The accounts as they are now: as adopted, less what this tick has reserved and spent since."""
+        return {
+            name: replace(account, reserved=account.reserved + sum(price[name] for price in self._taken.values()))
+            for name, account in self._adopted.ledger.accounts.items()
+        }
+
     def _price(self, decision: Decision, composed: Composed, thought: Thought) -> BudgetVector:
         bound = input_bound_tokens(_messages(composed), composed.system, (), thought.json_schema)
         return self._with.prices.maximum(decision.tier, bound, thought.max_output_tokens)
 
-    def _request(self, entry: JournalEntry, decision: Decision, composed: Composed, thought: Thought) -> ModelRequest:
+    def _request(self, entry: JournalEntry, composed: Composed, thought: Thought) -> ModelRequest:
+        step = _decided(entry)
         return ModelRequest(
             call_id=entry.call_id,
             cid=self._adopted.cid,
             ordinal=entry.ordinal,
             tenant=self._before.tenant,
-            tier=decision.tier,
-            step=decision.step,
+            tier=step.tier,
+            step=step,
             messages=_messages(composed),
             system=composed.system,
             answer_schema=thought.json_schema,
@@ -167,6 +181,11 @@ def _content(answer: JsonValue) -> str:
 
 def _words(decision: Decision) -> str:
     return f"{decision.step}: {decision.reason}"
+
+
+def _decided(entry: JournalEntry) -> Step:
+    """The step that an entry was journaled, and its price reserved, for."""
+    return Step((entry.decision or "").partition(":")[0])
 
 
 def _digest(mail: Sequence[Mail], inbox: Sequence[Mail]) -> str:

@@ -124,8 +124,17 @@ class Site:
     def is_quiet(self) -> bool:
         """Nothing is ready, held, on its way or to be repeated."""
         counts = self.counts()
-        busy = ("projections", "outbox", "leases", "timers", *(name for name in counts if name.startswith("ready:")))
-        return not any(counts[name] for name in busy)
+        busy = ("projections", "outbox", "timers", *(name for name in counts if name.startswith("ready:")))
+        return not any(counts[name] for name in busy) and not any(glance.holder for glance in self.glances())
+
+    def glances(self) -> list[Glance]:
+        """Every continuation, in one look."""
+
+        async def look() -> list[Glance]:
+            at = self.client.installation
+            return [await verbs.glance_of(at, cid) for cid in await at.backend.records.ids(THE_PARTITION)]
+
+        return run_sync(look())
 
     def advance(self, by_ms: int) -> None:
         run_sync(self.client.installation.backend.steering.advance(by_ms))

@@ -68,7 +68,7 @@ class Town:
 
     async def _open(self) -> None:
         backend = self.at.backend
-        loops = {
+        loops: dict[str, Timekeeper | Reaper | Relay | Projector] = {
             "timekeeper": Timekeeper(backend),
             "reaper": Reaper(backend),
             "relay": Relay(backend),

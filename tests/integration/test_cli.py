@@ -16,9 +16,11 @@ import orjson
 import pytest
 
 from maestro.cli.app import run
+from maestro.cli.errors import told as told_of
 from maestro.continuation.envelope import Seal
 from maestro.errors import MaestroError
-from maestro.ids import Partition
+from maestro.ids import ContinuationId, Partition
+from maestro.tick.store import OutboxRow
 from tests.integration.cli_support import CALL_USD_MICROS, Town
 
 PATIENCE_S = 20.0
@@ -356,8 +358,6 @@ def test_dead_letters_are_told_with_their_cause(maestro: Ask, town: Town):
 
 async def _bury(town: Town, ended: str) -> None:
     """What the relay does with a row that can never arrive."""
-    from maestro.tick.store import OutboxRow
-
     outbox = town.at.backend.outbox
     wire: Any = town.at.backend.store._keys.wire  # type: ignore[attr-defined]  # a row as a commit would write it
     place = town.at.backend.store._keys.partition(Partition(0))  # type: ignore[attr-defined]
@@ -392,7 +392,7 @@ def test_a_log_replays_to_any_tick(maestro: Ask):
     cid = counter(maestro)
     for n in range(2):
         maestro("send", cid, "hello")
-        until(maestro, cid, lambda told, n=n: told["rev"] == n + 2)
+        until(maestro, cid, lambda told: told["rev"] == n + 2)  # noqa: B023 - called before n moves on
     assert [
         maestro("replay", cid, "--tick", str(tick), "-o", "json").json["checkpoint"]["state"]["n"] for tick in (1, 2, 3)
     ] == [0, 1, 2]
@@ -410,8 +410,7 @@ def test_an_export_is_whole_and_never_overwrites(maestro: Ask, town: Town, tmp_p
     assert file.stat().st_mode & 0o777 == 0o600
     seal: Seal = town.at.seal
     assert (
-        seal.open(base64.b64decode(exported["checkpoint"]), "checkpoint", town.maestro.get(cid).id, town.at.tenant).rev
-        == 1
+        seal.open(base64.b64decode(exported["checkpoint"]), "checkpoint", ContinuationId(cid), town.at.tenant).rev == 1
     )
     assert [record["committed_at_ms"] > 0 for record in exported["log"]] == [True, True]
     again = maestro("export", cid, str(file))
@@ -465,8 +464,8 @@ def test_status_tells_of_the_store_and_that_ray_is_not_there(maestro: Ask):
     assert (told["store"]["answers"], told["store"]["kind"], told["store"]["fsync"]) == (True, "embedded", "always")
     assert "@" not in told["store"]["address"]
     assert set(told) >= {
-        "by_activity", "by_behaviour", "by_status", "ready", "timers", "outbox", "projections", "dead_letters", "totals",
-        "sources", "supervisors", "lateness_ms", "ray", "now_ms",
+        "by_activity", "by_behaviour", "by_status", "ready", "timers", "outbox", "projections", "dead_letters",
+        "totals", "sources", "supervisors", "lateness_ms", "ray", "now_ms",
     }  # fmt: skip
     assert told["totals"]["committed"] > 0
     assert told["totals"]["fenced"] == 0
@@ -526,34 +525,39 @@ def test_the_doctor_sees_a_file_that_is_open_to_others(maestro: Ask, town: Town)
 # ---------------------------------------------------------------- errors
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "said"),
-    [
-        ("bogus", 2, "no such command 'bogus' (see `maestro --help`)"),
-        ("list --bogus", 2, "no such option: --bogus (see `maestro list --help`)"),
-        ("show", 2, "missing argument 'ID' (see `maestro show --help`)"),
-        ("start counter", 2, "missing option '--goal' (see `maestro start --help`)"),
-        ("list -o xml", 2, "invalid value for '-o' / '--output': 'xml' is not one of 'table', 'json', 'jsonl' (see `maestro list --help`)"),
-        ("show nobody", 3, "no continuation 'nobody' (see `maestro list`)"),
-        ("show 00000000000000000000ab-0", 3, "no continuation '00000000000000000000ab-0' (see `maestro list`)"),
-        ("show 00000000000000000000ab-zz", 3, "no continuation '00000000000000000000ab-zz' (see `maestro list`)"),
-        ("show --name nobody", 3, "no continuation is named 'nobody' (see `maestro list`)"),
-        ("sources --remove nobody", 3, "no source 'nobody' (see `maestro sources` for names)"),
-        ("sources --add nonsense", 2, "'nonsense' is not SUBJECT=URL (write arxiv.cs.AI=https://HOST/FEED)"),
-        ("sources --add a.b=ftp://x", 2, "'ftp://x' is no address of a feed (give an address such as https://example.org/feed.xml)"),
-        ("costs --by moon", 2, "cannot sum by 'moon' (use one or more of behaviour, tier, model, day, continuation)"),
-        ("clock advance", 2, "advance by how much? (write `maestro clock advance 21d`)"),
-        ("clock show 3d", 2, "show takes no time (write `maestro clock advance 21d` to move it)"),
-        ("clock advance soon", 2, "'soon' is no duration (write 90s, 15m, 3h, 21d or 1h30m)"),
-        ("publish a..b {}", 2, "'' is no token of a subject (use letters, digits, '_' and '-', at most 64 of them between two dots)"),
-        ("start counter --goal x --budget gold=1", 2, "unknown resource 'gold' (use usd, tokens, cheap_model_calls, expensive_model_calls, human.approvals, human.reviews or tool.NAME)"),
-        ("start counter --goal x --name a/b", 2, "'a/b' is no valid name (use 1 to 64 of letters, digits, '_', '.', '-', beginning with a letter or digit)"),
-        ("rebudget x usd=1", 3, "no continuation 'x' (see `maestro list`)"),
-        ("rebudget x usd", 2, "'usd' is not NAME=VALUE (write usd=+1.00 or usd=-0.50)"),
-        ("list --timeout-s 0", 124, "not done within 0 s (see `maestro status`, or give it longer)"),
-        ("--tenant a/b list", 2, "tenant: 'a/b' is no valid tenant (use 1 to 64 of letters, digits, '_', '.', '-', beginning with a letter or digit) (give another tenant)"),
-    ],
-)  # fmt: skip
+LABEL = "use 1 to 64 of letters, digits, '_', '.', '-', beginning with a letter or digit"
+FORMATS = "'xml' is not one of 'table', 'json', 'jsonl'"
+TOKEN = "use letters, digits, '_' and '-', at most 64 of them between two dots"
+RESOURCES = "use usd, tokens, cheap_model_calls, expensive_model_calls, human.approvals, human.reviews or tool.NAME"
+ADDRESS = "give an address such as https://example.org/feed.xml"
+REFUSALS = [
+    ("bogus", 2, "no such command 'bogus' (see `maestro --help`)"),
+    ("list --bogus", 2, "no such option: --bogus (see `maestro list --help`)"),
+    ("show", 2, "missing argument 'ID' (see `maestro show --help`)"),
+    ("start counter", 2, "missing option '--goal' (see `maestro start --help`)"),
+    ("list -o xml", 2, f"invalid value for '-o' / '--output': {FORMATS} (see `maestro list --help`)"),
+    ("show nobody", 3, "no continuation 'nobody' (see `maestro list`)"),
+    ("show 00000000000000000000ab-0", 3, "no continuation '00000000000000000000ab-0' (see `maestro list`)"),
+    ("show 00000000000000000000ab-zz", 3, "no continuation '00000000000000000000ab-zz' (see `maestro list`)"),
+    ("show --name nobody", 3, "no continuation is named 'nobody' (see `maestro list`)"),
+    ("sources --remove nobody", 3, "no source 'nobody' (see `maestro sources` for names)"),
+    ("sources --add nonsense", 2, "'nonsense' is not SUBJECT=URL (write arxiv.cs.AI=https://HOST/FEED)"),
+    ("sources --add a.b=ftp://x", 2, f"'ftp://x' is no address of a feed ({ADDRESS})"),
+    ("costs --by moon", 2, "cannot sum by 'moon' (use one or more of behaviour, tier, model, day, continuation)"),
+    ("clock advance", 2, "advance by how much? (write `maestro clock advance 21d`)"),
+    ("clock show 3d", 2, "show takes no time (write `maestro clock advance 21d` to move it)"),
+    ("clock advance soon", 2, "'soon' is no duration (write 90s, 15m, 3h, 21d or 1h30m)"),
+    ("publish a..b {}", 2, f"'' is no token of a subject ({TOKEN})"),
+    ("start counter --goal x --budget gold=1", 2, f"unknown resource 'gold' ({RESOURCES})"),
+    ("start counter --goal x --name a/b", 2, f"'a/b' is no valid name ({LABEL})"),
+    ("rebudget x usd=+1", 3, "no continuation 'x' (see `maestro list`)"),
+    ("rebudget x usd", 2, "'usd' is not NAME=VALUE (write usd=+1.00 or usd=-0.50)"),
+    ("list --timeout-s 0", 124, "not done within 0 s (see `maestro status`, or give it longer)"),
+    ("--tenant a/b list", 2, f"tenant: 'a/b' is no valid tenant ({LABEL}) (give another tenant)"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "said"), REFUSALS, ids=[words for words, _, _ in REFUSALS])
 def test_an_error_is_one_line_with_its_fix_and_its_status(maestro: Ask, arguments: str, status: int, said: str):
     answer = maestro(*arguments.split())
     assert (answer.status, answer.out, answer.err) == (status, "", f"maestro: {said}\n")
@@ -628,12 +632,10 @@ def test_a_defect_is_one_line_too(maestro: Ask, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_unknown_error_of_the_core_keeps_its_status(monkeypatch: pytest.MonkeyPatch):
-    from maestro.cli.errors import told
-
     class Odd(MaestroError):
         code, exit_status = "odd", 77
 
-    assert told(Odd("odd"), []) == 77
+    assert told_of(Odd("odd"), []) == 77
 
 
 # ---------------------------------------------------------------- as a process
@@ -645,38 +647,37 @@ def environment(town: Town, **more: str) -> dict[str, str]:
 
 def test_watch_is_live_until_ctrl_c(maestro: Ask, town: Town):
     cid = counter(maestro)
-    watching = subprocess.Popen(
+    with subprocess.Popen(
         [*MAESTRO, "watch", cid, "-o", "jsonl"],
         env=environment(town),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert watching.stdout is not None
-    first = orjson.loads(watching.stdout.readline())
-    assert first["cid"] == cid
-    maestro("send", cid, "hello")
-    while (fact := orjson.loads(watching.stdout.readline())).get("rev") != 2:
-        pass
-    assert (fact["type"], fact["trigger"]["kind"]) == ("committed", "message")
-    watching.send_signal(signal.SIGINT)
-    out, err = watching.communicate(timeout=PATIENCE_S)
-    assert (watching.returncode, out, err) == (130, "", "")
+    ) as watching:
+        assert watching.stdout is not None
+        first = orjson.loads(watching.stdout.readline())
+        assert first["cid"] == cid
+        maestro("send", cid, "hello")
+        while (fact := orjson.loads(watching.stdout.readline())).get("rev") != 2:
+            pass
+        assert (fact["type"], fact["trigger"]["kind"]) == ("committed", "message")
+        watching.send_signal(signal.SIGINT)
+        out, err = watching.communicate(timeout=PATIENCE_S)
+        assert (watching.returncode, out, err) == (130, "", "")
 
 
 def test_a_reader_that_goes_away_is_no_error(maestro: Ask, town: Town):
     counter(maestro)
     for words in (["list"], ["list", "-o", "jsonl"], ["watch", "-o", "jsonl"]):
-        writing = subprocess.Popen(
+        with subprocess.Popen(
             [*MAESTRO, *words], env=environment(town), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        assert writing.stdout is not None
-        writing.stdout.close()
-        if words[0] == "watch":
-            maestro("start", "counter", "--goal", "something to tell")
-        assert writing.wait(PATIENCE_S) == 0
-        assert writing.stderr is not None
-        assert writing.stderr.read() == b"", words
+        ) as writing:
+            assert writing.stdout is not None
+            assert writing.stderr is not None
+            writing.stdout.close()
+            if words[0] == "watch":
+                maestro("start", "counter", "--goal", "something to tell")
+            assert (writing.wait(PATIENCE_S), writing.stderr.read()) == (0, b""), words
 
 
 def test_a_poor_locale_shows_what_it_cannot_write(maestro: Ask, town: Town):

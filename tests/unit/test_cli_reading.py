@@ -6,6 +6,7 @@ from maestro.budget.vector import Budget
 from maestro.cli import reading
 from maestro.cli.app import ALIASES, VERBS, verb_in, work_of
 from maestro.cli.command import name_as_id
+from maestro.cli.doctor import is_loopback
 from maestro.cli.errors import wants_json
 from maestro.errors import InvalidInput
 
@@ -145,3 +146,20 @@ def test_every_verb_of_the_list_is_there_and_says_what_it_does(verb: str):
 def test_an_alias_means_a_verb():
     assert set(ALIASES.values()) <= set(VERBS)
     assert not set(ALIASES) & set(VERBS)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_ours"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("::ffff:10.0.0.1", False),
+        ("fe80::1%eth0", False),
+    ],
+)
+def test_only_this_machine_reaches_a_loopback_address(address: str, is_ours: bool):
+    assert is_loopback(address) is is_ours

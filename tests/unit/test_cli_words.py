@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+from pydantic import JsonValue
 
 from maestro.cli.inert import inert, inert_json, inert_lines
 from maestro.cli.words import account, distance, moment, sentence, shortest, span, usd, with_readable
@@ -59,7 +60,13 @@ def test_a_sentence_of_the_core_has_its_milliseconds_as_times():
 
 
 def test_money_is_told_in_dollars_and_kept_in_micro_dollars():
-    figures = {"granted": 1_500_000, "free": 1_399_400, "reserved": 100_000, "spent": 600, "lent": 0}
+    figures: dict[str, JsonValue] = {
+        "granted": 1_500_000,
+        "free": 1_399_400,
+        "reserved": 100_000,
+        "spent": 600,
+        "lent": 0,
+    }
     assert account("usd", figures) == "$0.0006 of $1.50 spent, $1.3994 free, $0.10 reserved"
     assert with_readable({"usd": figures}) == {"usd": {**figures, "readable": account("usd", figures)}}
     assert account("tokens", {**figures, "granted": None, "free": None}) == "600 spent, unlimited, 100,000 reserved"

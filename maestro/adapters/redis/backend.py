@@ -19,7 +19,7 @@ from maestro.adapters.redis.wire import Wire
 from maestro.errors import StoreRefused
 from maestro.ids import Partition, TenantId, TimeMs
 from maestro.runtime.backend import Backend
-from maestro.runtime.ports import TIMERS, Signals
+from maestro.runtime.ports import CLOCK, Signals
 
 FORMAT = "1"
 """Of keys and scripts; another number means that other code wrote this store."""
@@ -40,7 +40,7 @@ class RedisClock:
 
     async def sleep_until(self, due_ms: TimeMs) -> None:
         while (ahead_ms := due_ms - await self.now_ms()) > 0:
-            await self._signals.wait(TIMERS, min(ahead_ms, 1_000))
+            await self._signals.wait(CLOCK, min(ahead_ms, 1_000))
 
 
 async def open_backend(url: str, tenant: TenantId, partitions: int = 1, virtual: bool = False) -> Backend:

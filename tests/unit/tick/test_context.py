@@ -80,7 +80,7 @@ def test_a_child_goes_where_its_behaviour_belongs() -> None:
 @pytest.mark.parametrize("wrong", [{"behaviour": "two words"}, {"behaviour": "reader", "pool": "a b"}])
 def test_a_child_of_a_wrong_name_is_refused_at_once(wrong: dict[str, str]) -> None:
     with pytest.raises(InvalidInput):
-        tick().spawn(**wrong, goal="g", budget=usd(1))  # type: ignore[arg-type]
+        tick().spawn(**wrong, goal="g", budget=usd(1))
 
 
 def test_what_is_promised_to_children_is_not_free_any_more() -> None:

@@ -16,7 +16,7 @@ from maestro.continuation.envelope import Seal
 from maestro.continuation.lifecycle import Hold, Status
 from maestro.continuation.mail import Control, Mail
 from maestro.continuation.wait import BudgetGrant, StreamEvent, UserReply
-from maestro.errors import AuthRefused, Fenced, ProvidersExhausted, RateLimited, StoreUnavailable
+from maestro.errors import AuthRefused, Fenced, ProvidersExhausted, ProviderUnavailable, RateLimited, StoreUnavailable
 from maestro.ids import Partition
 from maestro.runtime import verbs
 from maestro.tick.behaviour import Behaviour, NoState, RawState, migrates
@@ -26,6 +26,7 @@ from maestro.tick.store import JournalEntry
 from tests.stage import BOB, CHARGE_USD_MICROS, LEASE_MS, Stage
 
 RICH = BudgetVector({"usd": 10_000_000, "tokens": 10_000_000})
+ONE_CALL = RICH + BudgetVector({"cheap_model_calls": 1})
 RAN: list[str] = []
 """What user code did; emptied before each test."""
 
@@ -46,6 +47,15 @@ class Thinker(Behaviour[Seen]):
     async def on_message(self, tick: Tick[Seen], message: Mail) -> Closing | None:
         RAN.append("message")
         tick.state.answers.append(await tick.think(str(message.body)))
+        return None
+
+
+class Stubborn(Behaviour[Seen]):
+    """Two thoughts on the cheapest step, from which nothing leads down."""
+
+    async def start(self, tick: Tick[Seen]) -> Closing | None:
+        for question in ("first", "second"):
+            tick.state.answers.append(await tick.think(question, step="haiku"))
         return None
 
 
@@ -308,10 +318,11 @@ async def test_a_repeated_tick_sees_the_mail_of_its_first_try_and_the_rest_after
 
 
 async def test_a_call_under_way_when_its_actor_died_is_waited_for_not_asked_again(staged: Stage) -> None:
-    gate = asyncio.Event()
+    gate, under_way = asyncio.Event(), asyncio.Event()
     model = staged.model
 
     async def slow(request: Any) -> Any:
+        under_way.set()
         answer = await model(request)
         await gate.wait()
         return answer
@@ -319,8 +330,7 @@ async def test_a_call_under_way_when_its_actor_died_is_waited_for_not_asked_agai
     staged.desk._answering = slow
     await staged.start(Thinker)
     first = asyncio.create_task(run(await staged.taken(BOB), staged.around))
-    while staged.desk.under_way == 0:
-        await asyncio.sleep(0)
+    await under_way.wait()
     first.cancel()
     await asyncio.wait([first])
     await staged.backend.leases.reclaim(BOB, Partition(0))
@@ -347,36 +357,49 @@ async def test_a_call_starts_only_after_its_worst_price_is_reserved(staged: Stag
 
 
 async def test_out_of_budget_it_waits_for_money_and_resumes_with_its_mail_without_paying_again(staged: Stage) -> None:
-    # the kernel lets a call of the expected price pass; the reservation of the second one's worst price does not
-    poor = BudgetVector({"usd": await worst_price(staged) + CHARGE_USD_MICROS})
-    cid = await staged.start(Thinker, budget=poor)
+    staged.around = staged.surroundings(Stubborn)
+    cid = await staged.start(Stubborn, budget=ONE_CALL)
     commit = await staged.committed()
     waiting = await staged.checkpoint(cid)
     assert (type(waiting.wait), commit.mail_taken, waiting.state) == (BudgetGrant, (), None)
-    assert (await staged.why(cid)).startswith("waiting on budget: ")
+    assert await staged.why(cid) == (
+        "waiting on budget: 1 cheap_model_calls asked, 0 free; 1 unread that do not wake it"
+    )
     assert staged.model.asked == 1
-    await verbs.rebudget(staged.at, cid, RICH, BudgetVector({}))
+    await verbs.rebudget(staged.at, cid, BudgetVector({"cheap_model_calls": 1}), BudgetVector({}))
     await staged.committed()
     assert (staged.model.asked, await staged.state(cid)) == (2, {"answers": ["ok", "ok"]})
     assert (await verbs.glance_of(staged.at, cid)).unread == 0
     assert (await staged.ledger(cid)).account("usd").spent == 2 * CHARGE_USD_MICROS
 
 
-async def worst_price(stage: Stage) -> int:
-    """What one thought reserves; asked on another continuation."""
-    prices: list[int] = []
-    model = stage.model
+async def test_the_kernel_sees_what_the_tick_itself_has_spent(staged: Stage) -> None:
+    budget = RICH + BudgetVector({"expensive_model_calls": 1})
+    cid = await staged.start(Thinker, budget=budget)
+    await staged.committed()
+    effects = (await verbs.records(staged.at, cid))[-1].effects
+    assert [str(effect.decision).partition(":")[0] for effect in effects] == ["sonnet", "haiku"]
 
-    async def watching(request: Any) -> Any:
-        prices.append(request.price["usd"])
-        return await model(request)
 
-    stage.desk._answering = watching
-    await stage.start(Thinker, budget=RICH)
-    await stage.committed()
-    stage.desk._answering = model
-    model.asked = 0
-    return max(prices)
+class DeadPager:
+    """Dies with every call: nobody was asked, nothing is journaled."""
+
+    async def call(self, request: Any) -> Any:
+        raise ProviderUnavailable("the pager died")
+
+
+async def test_an_intended_call_is_not_decided_again_and_its_own_reservation_does_not_count_against_it(
+    staged: Stage,
+) -> None:
+    staged.around = staged.surroundings(Stubborn)
+    cid = await staged.start(Stubborn, budget=ONE_CALL)
+    staged.pager = DeadPager()
+    back = await staged.handed_back()
+    assert (back.counts, (await staged.ledger(cid)).account("cheap_model_calls").free) == (False, 0)
+    staged.pager = staged.desk
+    await retried(staged, back.retry_in_ms)
+    await staged.committed()
+    assert staged.model.asked == 1, "the first thought was asked on its reservation; only the second lacks money"
 
 
 async def test_after_a_grant_it_waits_for_what_it_waited_for_before(staged: Stage) -> None:
