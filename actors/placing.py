@@ -22,7 +22,6 @@ from maestro.settings import Settings
 from maestro.supervision.spec import ChildSpec
 
 PLACER_ACTOR = "actors.placing:PlacerActor"
-LINGER_MS = 30_000
 LOOK_MS = 5_000
 
 
@@ -76,7 +75,7 @@ class PlacerActor:
             id=continuation_actor(cid),
             start=CONTINUATION_ACTOR,
             restart="temporary",
-            args={"settings": self._settings_json, "pool": pool, "linger_ms": LINGER_MS},
+            args={"settings": self._settings_json, "pool": pool, "linger_ms": self._settings.linger_ms},
         )
 
 

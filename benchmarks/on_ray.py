@@ -64,8 +64,9 @@ class Tree:
 
     async def warm(self) -> None:
         """Every actor of the pools runs."""
-        while not _all_running(await self.root.tree.remote()):
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(PATIENCE_S):
+            while not _all_running(await self.root.tree.remote()):
+                await asyncio.sleep(0.1)
 
 
 async def measure(quick: bool, full: bool) -> Outcome:
@@ -209,4 +210,5 @@ async def _until_it_answers(bare: Any, file: Path) -> None:
 
 
 def _all_running(node: dict[str, Any]) -> bool:
-    return node["state"] == "running" and all(map(_all_running, node.get("children", ())))
+    children = node.get("children", ())
+    return all(child["state"] == "running" and _all_running(child) for child in children)

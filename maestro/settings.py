@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     swarm_slots: int = Field(default=64, ge=1, le=4096)
     lease_ms: int = Field(default=10_000, ge=500)
     idle_ms: int = Field(default=5_000, ge=50)
+    linger_ms: int = Field(default=30_000, ge=100)
+    """How long a dedicated actor stays without work before it ends."""
     tick_deadline_ms: int = Field(default=600_000, ge=1_000)
     shutdown_grace_ms: int = Field(default=10_000, ge=0)
     default_budget_usd: str = "1.00"

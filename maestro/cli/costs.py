@@ -50,7 +50,7 @@ def grouped(charges: Iterable[Charge], keys: Sequence[str]) -> list[Row]:
     for charge in charges:
         place = tuple(getattr(charge, key) for key in keys)
         calls, tokens, micros = sums.get(place, (0, 0, 0))
-        sums[place] = calls + 1, tokens + charge.tokens, micros + 0
+        sums[place] = calls + 1, tokens + charge.tokens, micros + charge.usd_micros
     rows: list[Row] = [
         {
             **dict(zip(keys, place, strict=True)),

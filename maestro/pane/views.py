@@ -112,7 +112,8 @@ def why(view: View) -> str:
     """Why the continuation is as it is: one sentence, for every continuation in every state."""
     c, g = view.checkpoint, view.glance
     if c.terminal:
-        return f"{c.status}: {c.stop_detail or c.stop_reason}"
+        told = c.stop_detail or c.stop_reason
+        return c.status.value if told in (None, c.status.value) else f"{c.status}: {told}"
     if g.holder:
         return f"thinking in {g.holder}: tick {g.rev + 1}, try {g.tries}"
     if g.frozen:

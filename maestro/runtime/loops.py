@@ -18,6 +18,7 @@ from maestro.continuation.goal import GoalFrame
 from maestro.continuation.mail import Kind, Mail
 from maestro.errors import (
     ContinuationAlreadyTerminalError,
+    InvalidInput,
     IntegrityError,
     MaestroError,
     MailboxFull,
@@ -135,7 +136,7 @@ class Relay:
                 await self.backend.store.deliver(ContinuationId(row.to), Mail.model_validate_json(row.payload))
             else:
                 await self._route(row)
-        except (NotFound, ContinuationAlreadyTerminalError, MailboxFull) as error:
+        except (InvalidInput, NotFound, ContinuationAlreadyTerminalError, MailboxFull) as error:
             return error.code
         except ValidationError as error:
             return f"malformed: {error.error_count()} errors"

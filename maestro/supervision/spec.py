@@ -173,9 +173,7 @@ class ChildSpec(BaseModel):
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if self.starts_together and self.strategy in ("one_for_all", "rest_for_one"):
-            raise ValueError(
-                f"children of {self.id!r} start in order, since its strategy is {self.strategy}: leave starts_together out"
-            )
+            raise ValueError(f"children of {self.id!r} start in order under {self.strategy}: leave starts_together out")
         return self
 
     @model_validator(mode="after")

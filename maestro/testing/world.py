@@ -1,9 +1,9 @@
 """The whole of Maestro in one process, on virtual time and on a store in memory; as unlucky as a nemesis makes it.
 
     with World(seed=7) as world:
-        cid = world.run(world.start("literature", goal, budget, input={"subject": "arxiv.cs.AI"}))
+        cid = world.run(world.start("literature", "what bears on ...", Budget(usd="5")))
         world.run(world.publish("arxiv.cs.AI", "paper-1", {"title": ...}))
-        world.run(world.quiet())
+        assert world.run(world.quiet())
 
 Every part but the provider is the production one: hosts, timekeeper, relay, reaper, projector, pager desk. Each runs in a
 process of its own, which a nemesis may kill, pause or cut off; a killed one is restarted.
@@ -16,7 +16,6 @@ import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import ExitStack
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,69 +29,33 @@ from maestro.budget.vector import BudgetVector
 from maestro.clock import ManualClock
 from maestro.continuation.envelope import Seal
 from maestro.continuation.goal import GoalFrame
-from maestro.errors import ProviderUnavailable, StoreUnavailable
-from maestro.field.local import LocalRanker
-from maestro.ids import ContinuationId, HolderId, drawn_from, new_holder_id
+from maestro.errors import StoreUnavailable
+from maestro.ids import ContinuationId, drawn_from
 from maestro.mesh.event import new_event
-from maestro.pager.desk import PagerDesk
-from maestro.pager.dispatch import ModelCallResult
-from maestro.pager.request import ModelRequest
-from maestro.policy.question import PolicyConfig
 from maestro.runtime.backend import Backend
-from maestro.runtime.host import Host, HostSettings
-from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
 from maestro.runtime.publisher import MeshPublisher
 from maestro.runtime.verbs import Installation, Start, partitions, start
-from maestro.testing.billing import PRICES, BillingProvider
-from maestro.testing.faults import CLIENT, Fault, Nemesis, Peace
+from maestro.testing.billing import BillingProvider
+from maestro.testing.crew import SLOW, Crew, Pace, Parts
+from maestro.testing.faults import CLIENT, Nemesis, Peace
 from maestro.testing.history import History
 from maestro.testing.loop import LoopClock, VirtualLoop
 from maestro.testing.process import Process, own_tasks
 from maestro.testing.tally import Tally
-from maestro.testing.wire import Wire, behind
-from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Behaviour, Repertoire
-from maestro.tick.mind import Faculties, ThinkingMind
-from maestro.tick.runner import Surroundings
+
+__all__ = ["SHIPPED", "SLOW", "Pace", "World"]
 
 KEY = b"the key of a world that is not real"
 SHIPPED: tuple[type[Behaviour[Any]], ...] = (Counter, Literature, Reader, Tally)
-CLIENT_RETRY_S = 0.3
+RETRY_S = 0.3  # between two tries of a client whose call has no reply
 LOOK_S = 1.0  # how often somebody who waits for quiet looks
-PAGER_RETRY_MS = 500
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a world works: the settings of production, or slower ones where weeks are slept through."""
-
-    hosts: int = 2
-    slots: int = 2
-    partitions: int = 2
-    lease_ms: int = 10_000
-    idle_ms: int = 5_000
-    look_ms: int = 2_000
-    """How often the reaper looks."""
-    restart_s: float = 0.5
-    """How long a killed process is away at most."""
-
-
-SLOW = Pace(lease_ms=3_600_000, idle_ms=6 * 3_600_000, look_ms=6 * 3_600_000, restart_s=0.0)
-"""For weeks of sleep: what nobody needs does not run every few seconds."""
-
-
-@dataclass(slots=True)
-class _Running:
-    """A process and the host in it, if it is one of a pool."""
-
-    process: Process
-    host: Host | None = None
-
-
 class World:
-    """One installation of Maestro; enter it to start its processes."""
+    """One installation of Maestro; entered, its processes run."""
 
     def __init__(
         self,
@@ -104,60 +67,74 @@ class World:
         clock: ManualClock | None = None,
         provider: BillingProvider | None = None,
     ) -> None:
-        self.random = Random(seed)
+        pace = pace or Pace()
         self.clock = clock or LoopClock()
-        self.pace = pace or Pace()
-        self.backend: Backend = MemoryBackend(self.pace.partitions, self.clock)
+        self.backend: Backend = MemoryBackend(pace.partitions, self.clock)
         self.history = History(self.backend)
         self.provider = provider or BillingProvider()
         self.at = Installation(self.backend, Seal(KEY), BudgetVector({}))
-        self._nemesis = nemesis or Peace()
-        self._repertoire = Repertoire(behaviours)
-        self._running: dict[str, _Running] = {}
-        self._luck = Random(seed + 1)
+        """The store without bad luck: for looking."""
+        self.log: list[Any] = []
         self._loop = VirtualLoop(self.clock)
         self._stack = ExitStack()
+        self._names = Random(f"names {seed}")
+        with drawn_from(self._names.getrandbits):
+            context = copy_context()
+        self._crew = Crew(
+            Parts(
+                at=self.at,
+                repertoire=Repertoire(behaviours),
+                provider=self.provider,
+                nemesis=nemesis or Peace(),
+                history=self.history,
+                pace=pace,
+                luck=Random(f"luck {seed}"),
+                context=context,
+                jump_clock=self.clock.advance,
+            )
+        )
+        self.people = self._crew.seen_by(Process(CLIENT))
+        """The store as people and programs outside reach it, with the bad luck of everybody."""
+        self._publisher = MeshPublisher(self.people.backend.router, pace.partitions)
 
     def __enter__(self) -> Self:
-        bits = Random(self.random.getrandbits(64))
-        self.log = self._stack.enter_context(structlog.testing.capture_logs())
-        self._stack.enter_context(drawn_from(bits.getrandbits))
-        self._context = copy_context()
+        self.log = self._stack.enter_context(structlog.testing.capture_logs())  # type: ignore[assignment]
+        self._stack.enter_context(drawn_from(self._names.getrandbits))
         own_tasks(self._loop)
-        self.client = self._seen_by(Process(CLIENT))
-        self._publisher = MeshPublisher(self.client.backend.router, self.pace.partitions)
-        for name in self._roles():
-            self._begin(name)
+        self._loop.set_exception_handler(self.history.defect)
+        self.run(self._begin())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            self._loop.run_until_complete(self._end())
+            self.run(self._crew.end())
         finally:
             self._loop.close()
             self._stack.close()
-
-    # ------------------------------------------------------------ what a test does
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """`work` is done, and as much virtual time has passed as it took.
 
         Raises:
             Standstill: it waits for what cannot come.
-            ExceptionGroup: a process ended by a defect of its own.
         """
         return self._loop.run_until_complete(work)
+
+    def time_s(self) -> float:
+        """Virtual seconds since the world began."""
+        return self._loop.time()
 
     async def start(
         self, behaviour: str, goal: str, budget: BudgetVector, *, input: JsonValue = None, name: str | None = None
     ) -> ContinuationId:
         """A root exists."""
-        asked = Start(behaviour, GoalFrame(goal=goal), budget, input, name)
-        return await start(self.at, asked)
+        return await start(self.at, Start(behaviour, GoalFrame(goal=goal), budget, input, name))
 
-    async def publish(self, subject: str, key: str, payload: JsonValue, type: str = "feed.item") -> None:
-        """The event is acknowledged: what came of it is known."""
-        event = new_event(subject, type, "source.world", key, payload, await self.clock.now_ms())
+    async def publish(self, subject: str, key: str, payload: JsonValue = None) -> None:
+        """The event is acknowledged."""
+        event = new_event(subject, "feed.item", "source.world", key, payload, await self.clock.now_ms())
         await self.known(lambda: self._publisher.publish(event))
 
     async def known(self, act: Callable[[], Awaitable[T]]) -> T:
@@ -166,7 +143,7 @@ class World:
             try:
                 return await act()
             except StoreUnavailable:
-                await asyncio.sleep(CLIENT_RETRY_S)
+                await asyncio.sleep(RETRY_S)
 
     async def quiet(self, within_s: float = 600.0) -> bool:
         """True as soon as nobody is ready or held and nothing is on its way; False when that takes longer."""
@@ -189,92 +166,17 @@ class World:
                 whole.update(f"{cid} {at_ms} ".encode() + record)
         return whole.hexdigest()
 
-    def time_s(self) -> float:
-        """Virtual seconds since the world began."""
-        return self._loop.time()
+    async def _begin(self) -> None:
+        self._crew.begin()
 
-    # ------------------------------------------------------------ what befalls a process (wire.Accidents)
-
-    def crash(self, process: Process) -> None:
-        """The process is gone; another takes its place, and what it held is handed on, soon or when its lease ends."""
-        process.kill()
-        running = self._running.get(process.name)
-        if running is None or running.process is not process:
-            return
-        away_s = self.pace.restart_s * self._luck.random()
-        heard = self.pace.restart_s == 0 or self._luck.random() < 0.7
-        self._loop.call_later(away_s, self._replace, process.name, heard, context=self._context)
-
-    def pause(self, process: Process) -> None:
-        process.paused_until_s = self._loop.time() + self.pace.lease_ms / 1000 * (0.2 + 2 * self._luck.random())
-
-    async def report_dead(self, process: Process) -> None:
-        running = self._running.get(process.name)
-        if running is not None and running.host is not None:
-            await self._bury(running.host)
-
-    def jump_clock(self) -> None:
-        self.clock.advance(int(self.pace.lease_ms * (1 + self._luck.random())))
-
-    # ------------------------------------------------------------ processes
-
-    def _roles(self) -> list[str]:
-        hosts = [f"pool/default/{number}" for number in range(self.pace.hosts)]
-        return ["pager", "timekeeper", "relay", "reaper", "projector", *hosts]
-
-    def _begin(self, name: str) -> None:
-        process = Process(name)
-        seen = self._seen_by(process)
-        running = self._running[name] = _Running(process)
-        self._context.run(process.run, self._work(name, seen, running))
-
-    def _replace(self, name: str, heard: bool) -> None:
-        dead = self._running[name]
-        if heard and dead.host is not None:
-            self._loop.create_task(self._bury(dead.host), context=self._context)
-        self._begin(name)
-
-    async def _bury(self, host: Host) -> None:
-        """All that is held under the name that a supervisor knows is handed on."""
+    async def _is_quiet(self) -> bool:
         for partition in partitions(self.at):
-            await self.backend.leases.reclaim(host.settings.holder, partition)
-
-    def _seen_by(self, process: Process) -> Installation:
-        wire = Wire(process, self._nemesis, self.history, self)
-        return Installation(behind(wire, self.backend), self.at.seal, self.at.default_budget)
-
-    async def _work(self, name: str, seen: Installation, running: _Running) -> None:
-        """What the process called `name` does all its life."""
-        backend, pace = seen.backend, self.pace
-        loop: Timekeeper | Relay | Reaper | Projector
-        match name:
-            case "pager":
-                self._desk = PagerDesk(self.provider.answer, JournaledAnswers(backend.journals))
-                return
-            case "timekeeper":
-                loop = Timekeeper(backend, idle_ms=pace.idle_ms)
-            case "relay":
-                loop = Relay(backend, idle_ms=pace.idle_ms)
-            case "reaper":
-                loop = Reaper(backend, look_ms=pace.look_ms)
-            case "projector":
-                loop = Projector(backend, seen.seal, seen.tenant, LocalRanker(), idle_ms=pace.idle_ms)
-            case _:
-                running.host = self._host(name, backend)
-                await running.host.serve()
-                return
-        await keep(name, loop.step, loop.wait)
-
-    def _host(self, name: str, backend: Backend) -> Host:
-        pager = _PagerOfWorld(self)
-        faculties = Faculties(backend.shelf, pager, PRICES, PolicyConfig(advisor_enabled=False))
-        around = Surroundings(
-            store=backend.store,
-            seal=self.at.seal,
-            tenant=self.at.tenant,
-            repertoire=self._repertoire,
-            make_mind=lambda adopted, before, journal, inbox: ThinkingMind(faculties, adopted, before, journal, inbox),
-        )
-        pace = self.pace
-        how = HostSettings("default", new_holder_id(name), pace.partitions, pace.slots, pace.lease_ms, pace.idle_ms)
-        return Host(how, around, backend.signals)
+            counts = await self.backend.records.counts(partition)
+            ready = sum(depth for name, depth in counts.items() if name.startswith("ready:"))
+            if ready or counts["outbox"] or counts["projections"]:
+                return False
+        for cid in await self.ids():
+            glance = await self.backend.records.glance(cid)
+            if glance is not None and (glance.holder is not None or glance.error is not None):
+                return False
+        return True

@@ -43,6 +43,7 @@ class Arena:
         self._socket = redis.folder / f"{name}.s"
         self._doom = Doom(redis.url, name, self._socket, holder="nobody")
         self._lives = iter(range(LIVES))
+        self._processes: list[ForkServerProcess] = []
 
     async def __aenter__(self) -> "Arena":
         self._backend = await open_backend(self.redis.url, TenantId(self.name), virtual=True)
@@ -54,6 +55,10 @@ class Arena:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for process in self._processes:
+            if process.is_alive():  # a test that failed leaves nobody behind
+                process.kill()
+                await asyncio.to_thread(process.join, 10)
         self._server.close()
         await self._server.wait_closed()
         await self.stage.desk.drain()
@@ -64,6 +69,7 @@ class Arena:
         holder = HolderId(f"pool/doomed/{next(self._lives)}#{self.name}")
         process = _FORK.Process(target=live, args=(replace(self._doom, holder=holder, **fate),))
         process.start()
+        self._processes.append(process)
         return process, holder
 
     async def life(self, **fate: Any) -> int:
@@ -72,9 +78,7 @@ class Arena:
         await asyncio.to_thread(process.join, 60)
         assert process.exitcode is not None, "the process hangs"
         await self.stage.backend.leases.reclaim(holder, Partition(0))
-        code = process.exitcode
-        process.close()
-        return code
+        return process.exitcode
 
     async def until_done(self) -> None:
         """Lives follow each other, time passes, the loops turn, until the root has ended and nothing is on its way."""

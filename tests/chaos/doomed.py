@@ -17,6 +17,7 @@ import orjson
 
 from maestro.adapters.redis.backend import open_backend
 from maestro.continuation.checkpoint import digest
+from maestro.errors import StoreUnavailable
 from maestro.ids import HolderId, TenantId
 from maestro.pager.dispatch import ModelCallResult
 from maestro.pager.reply import Reply
@@ -32,7 +33,7 @@ from tests.chaos.family import DOOMED, Everything, Kid
 from tests.stage import LEASE_MS, PRICES, SEAL
 
 Moment = Literal["before", "after"]
-Victim = Literal["self", "redis", "stopped"]
+Victim = Literal["self", "redis", "reply", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class Fate:
                 os.kill(os.getpid(), signal.SIGKILL)
             case "redis":
                 await tell(self._doom.parent, op="kill redis")
+            case "reply":
+                raise StoreUnavailable("the reply was lost")
             case "stopped":
                 os.kill(os.getpid(), signal.SIGSTOP)
 

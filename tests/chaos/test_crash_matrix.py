@@ -81,3 +81,21 @@ async def test_redis_killed_at_any_port_call_loses_nothing_acknowledged(redis: O
             except BaseException as error:
                 error.add_note(f"Redis killed {moment} call {number}, {name}; calls: {arena.calls}")
                 raise
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_request_or_a_reply_lost_at_any_port_call_leads_to_the_same(redis: OwnRedis, moment: Moment) -> None:
+    """The process lives and knows only that it does not know; nothing of what it holds unknowingly is stranded."""
+    calls, outcome = await undisturbed(redis, f"measure-reply-{moment}")
+    for number, name in enumerate(calls):
+        async with Arena(redis, f"reply-{moment}-{number}") as arena:
+            try:
+                assert await arena.life(call=number, moment=moment, victim="reply") == 0
+                await arena.until_done()
+                await arena.audit()
+                assert await arena.outcome() == outcome
+            except BaseException as error:
+                error.add_note(f"lost {moment} call {number}, {name}; calls: {arena.calls}")
+                raise

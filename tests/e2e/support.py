@@ -1,6 +1,6 @@
 """One installation of a test's own: moved as people move it, by the command line; looked at through the client.
 
-Invariants: nothing of it outlives the `with` block, whatever happened in it; it touches no other Ray and no other Redis.
+Invariants: nothing of it outlives the `with` block, whatever happened in it; no other Ray and no other Redis is touched.
 """
 
 import json
@@ -136,6 +136,10 @@ class Site:
 
         return run_sync(look())
 
+    def state(self, name: str) -> Any:
+        """What its behaviour knows."""
+        return self.client.get(name).status()["state"]
+
     def advance(self, by_ms: int) -> None:
         run_sync(self.client.installation.backend.steering.advance(by_ms))
 
@@ -160,7 +164,7 @@ class Site:
         return list(find(Place.of(self.settings).signs()))
 
     def kill_ray(self) -> int:
-        """kill -9 of every process of Ray; returns how many."""
+        """Every process of Ray got kill -9; returns how many."""
         killed = self.processes()
         for process in killed:
             process.kill()
@@ -168,7 +172,7 @@ class Site:
         return len(killed)
 
     def kill_redis(self) -> None:
-        """kill -9 of the embedded server."""
+        """The embedded server got kill -9."""
         info = server.running(self.settings.home)
         assert info is not None
         self._leave()
@@ -217,7 +221,9 @@ def site(**given: object) -> Iterator[Site]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def eventually(look: Callable[[], T], enough: Callable[[T], object], within_s: float = WITHIN_S, every_s: float = 0.05) -> T:
+def eventually(
+    look: Callable[[], T], enough: Callable[[T], object], within_s: float = WITHIN_S, every_s: float = 0.05
+) -> T:
     """What `look` saw as soon as it was enough."""
     deadline = time.monotonic() + within_s
     while not enough(seen := look()):
@@ -228,4 +234,5 @@ def eventually(look: Callable[[], T], enough: Callable[[T], object], within_s: f
 
 def at_rest(rows: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
     """Of each row of `list` what must be the same before and after."""
-    return {row["id"]: tuple(row[key] for key in ("name", "behaviour", "activity", "rev", "goal", "reason")) for row in rows}
+    kept = ("name", "behaviour", "activity", "rev", "goal", "reason")
+    return {row["id"]: tuple(row[key] for key in kept) for row in rows}

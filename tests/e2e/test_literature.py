@@ -156,7 +156,7 @@ def test_monitors_alone_were_woken_by_papers(story: Story) -> None:
 
 @pytest.mark.parametrize("goal", MINE)
 def test_each_paper_that_the_model_finds_relevant_gets_one_reader(story: Story, goal: str) -> None:
-    state = story.site.client.get(goal).status()["state"]
+    state = story.site.state(goal)
     spawned = [story.links[directive["input"]["event"]] for directive in story.spawns(goal)]
     assert state["seen"] == len(story.relevant(goal))
     assert len(spawned) == len(set(spawned)) == state["relevant"]
@@ -184,7 +184,9 @@ def test_the_monitor_finds_what_a_person_would_open(story: Story, goal: str) -> 
     woken = {link.rsplit("/", 1)[-1] for link in story.consumed(story.roots[goal])}
     hits = woken & MINE[goal].ids
     recall, precision = len(hits) / len(MINE[goal].ids), len(hits) / len(woken)
-    print(f"\n{goal}: recall {recall:.2f}, precision {precision:.2f}, {len(woken)} of {len(story.papers)} papers woke it")
+    print(
+        f"\n{goal}: recall {recall:.2f}, precision {precision:.2f}, {len(woken)} of {len(story.papers)} papers woke it"
+    )
     assert recall >= RECALL
 
 

@@ -594,7 +594,7 @@ def test_a_store_that_is_not_there_is_status_4(maestro: Ask, monkeypatch: pytest
 
 
 def test_a_time_that_passes_is_status_124_and_undoes_nothing(maestro: Ask):
-    answer = maestro("start", "counter", "--goal", "never ends", "--name", "endless", "--wait", "--timeout-s", "2")
+    answer = maestro("start", "counter", "--goal", "never ends", "--name", "endless", "--wait", "--timeout-s", "5")
     assert (answer.status, answer.out) == (124, "")
     assert maestro("show", "endless").status == 0
 

@@ -1,17 +1,21 @@
 """One connection per process that sends all commands of one event-loop turn in one write.
 
-redis-py spends most of a small command on the round trip through its pool; gathering what a turn of the loop asks for
-into one pipeline did 4.8 times the ticks (DESIGN 9). Scripts go by EVALSHA; a store that lost them is given them again.
+redis-py spends most of a small command on the round trip through its pool; one connection that is written once per turn
+of the loop did 4.8 times the ticks (DESIGN 9). redis-py connects, greets and parses; what is asked next does not wait for
+the replies to what was asked before. Scripts go by EVALSHA; a store that lost them is given them again.
 
 Not retried here: a command whose reply was lost. Every script is safe to repeat, and who repeats it knows why.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import hiredis
 import redis.asyncio as redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -33,26 +37,28 @@ from maestro.errors import MaestroError, StoreRefused, StoreUnavailable
 SCRIPTS = Path(__file__).parent / "scripts"
 _LIBRARY = (SCRIPTS / "lib.lua").read_text()
 SOCKET_TIMEOUT_S = 10.0  # longer than the slowest script allowed (F20), shorter than a lease and a half
+CONNECT_TIMEOUT_S = 5.0
 
 Reply = Any
+_Asked = tuple[bytes, asyncio.Future[Reply]]
+"""A packed command, and where its reply goes."""
 
 
 class Wire:
     """A store's connection in one process; bound to the event loop that first uses it."""
 
     def __init__(self, url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S) -> None:
-        self._client = redis.Redis.from_url(
-            url, socket_timeout=socket_timeout_s, socket_connect_timeout=5.0, retry=Retry(NoBackoff(), 0), protocol=2
-        )
-        # blocking pops wait on connections of their own, longer than any reply may take
-        self._blocking = redis.Redis.from_url(
-            url, socket_timeout=None, socket_connect_timeout=5.0, retry=Retry(NoBackoff(), 0), protocol=2
-        )
-        for client in (self._client, self._blocking):
-            client.response_callbacks.clear()  # replies stay as Redis sends them; our codec reads them
+        # no time limit inside redis-py: it may swallow a cancellation, and would cut off a pop that waits longer
+        options: dict[str, Any] = {"socket_timeout": None, "retry": Retry(NoBackoff(), 0), "protocol": 2}
+        self._pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S, **options)
+        self._blocking = redis.Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S, **options)
+        self._blocking.response_callbacks.clear()  # replies stay as Redis sends them; our codec reads them
+        self._socket_timeout_s = socket_timeout_s
         self._bodies = {path.stem: _LIBRARY + path.read_text() for path in SCRIPTS.glob("*.lua") if path.stem != "lib"}
         self._shas: dict[str, str] = {}
-        self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[Reply]]] = []
+        self._line: _Line | None = None
+        self._connecting = asyncio.Lock()
+        self._waiting: list[_Asked] = []
         self._flushes: set[asyncio.Task[None]] = set()
 
     async def execute(self, *command: Any) -> Reply:
@@ -66,7 +72,7 @@ class Wire:
         future: asyncio.Future[Reply] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._start_flush)
-        self._waiting.append((command, future))
+        self._waiting.append((hiredis.pack_command(command), future))
         return await future
 
     async def script(self, name: str, key: str, *arguments: Any) -> Reply:
@@ -87,10 +93,10 @@ class Wire:
             raise translated(error) from error
 
     async def close(self) -> None:
-        """Both connections are closed; commands under way are answered first."""
-        if self._flushes:
-            await asyncio.gather(*self._flushes)
-        await self._client.aclose()
+        """All connections are closed; commands under way are answered first."""
+        await asyncio.gather(*self._flushes)
+        if self._line is not None:
+            await self._line.close()
         await self._blocking.aclose()
 
     async def _load(self) -> None:
@@ -103,23 +109,91 @@ class Wire:
         self._flushes.add(task)
         task.add_done_callback(self._flushes.discard)
 
-    async def _flush(self, batch: Sequence[tuple[tuple[Any, ...], asyncio.Future[Reply]]]) -> None:
-        pipeline = self._client.pipeline(transaction=False)
-        for command, _ in batch:
-            pipeline.execute_command(*command)
+    async def _flush(self, batch: Sequence[_Asked]) -> None:
         try:
-            replies: Sequence[Reply] = await pipeline.execute(raise_on_error=False)
+            async with self._connecting:  # turns leave in their order
+                line = self._line = await self._living_line()
+                line.send(batch)
         except (RedisError, OSError) as error:
-            replies = [error] * len(batch)
-        for (_, future), reply in zip(batch, replies, strict=True):
-            if future.done():
-                continue  # who asked was cancelled
-            if isinstance(reply, NoScriptError):
-                future.set_exception(reply)
-            elif isinstance(reply, Exception):
-                future.set_exception(translated(reply))
-            else:
-                future.set_result(reply)
+            for _, future in batch:
+                _answer(future, error)
+
+    async def _living_line(self) -> "_Line":
+        """The connection in use if it lives, else a new one."""
+        if self._line is not None:
+            if await self._line.lives():
+                return self._line
+            await self._line.close()
+        connection = self._pool.make_connection()
+        await connection.connect()
+        return _Line(connection, self._socket_timeout_s)
+
+
+class _Line:
+    """One living connection: what is asked first is answered first, and whoever asked is answered in any case."""
+
+    def __init__(self, connection: AbstractConnection, socket_timeout_s: float) -> None:
+        self._connection = connection
+        self._socket_timeout_s = socket_timeout_s
+        self._asked: deque[asyncio.Future[Reply]] = deque()
+        self._more = asyncio.Event()
+        self._open = True
+        self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    async def lives(self) -> bool:
+        """False once it broke, or when the store hung up while nothing was asked."""
+        return self._open and (bool(self._asked) or not await self._connection.can_read())
+
+    def send(self, batch: Sequence[_Asked]) -> None:
+        """All of `batch` is on its way, in one write."""
+        writer = self._connection._writer  # noqa: SLF001 - send_packed_command makes a task of each write
+        if writer is None:
+            raise RedisConnectionError("the connection is closed")
+        self._asked.extend(future for _, future in batch)
+        self._more.set()
+        writer.write(b"".join([packed for packed, _ in batch]))
+
+    async def close(self) -> None:
+        """What was asked is answered, and nothing is read any more."""
+        await asyncio.gather(*self._asked, return_exceptions=True)
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        failure: Exception = RedisConnectionError("the connection is closed")
+        try:
+            while True:
+                if not self._asked:
+                    self._more.clear()
+                    await self._more.wait()
+                _answer(self._asked[0], await self._reply())
+                self._asked.popleft()
+        except (RedisError, OSError) as error:
+            failure = error
+        finally:
+            self._open = False
+            for future in self._asked:
+                _answer(future, failure)
+            await self._connection.disconnect(nowait=True)
+
+    async def _reply(self) -> Reply:
+        """The next reply, or the refusal that it is."""
+        try:
+            async with asyncio.timeout(self._socket_timeout_s):
+                return await self._connection.read_response()
+        except ResponseError as refusal:
+            return refusal
+
+
+def _answer(future: asyncio.Future[Reply], reply: Reply) -> None:
+    if future.done():
+        return  # who asked was cancelled
+    if isinstance(reply, NoScriptError):
+        future.set_exception(reply)
+    elif isinstance(reply, Exception):
+        future.set_exception(translated(reply))
+    else:
+        future.set_result(reply)
 
 
 def translated(error: Exception) -> MaestroError:

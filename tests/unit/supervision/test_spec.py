@@ -60,7 +60,7 @@ TWICE = "is used twice under 'top': actor names are unique in the whole tree"
         ({"auto_shutdown": "often"}, "auto_shutdown 'often' is unknown: use never, any_significant, all_significant"),
         (
             {"strategy": "rest_for_one", "starts_together": True},
-            "children of 'top' start in order, since its strategy is rest_for_one: leave starts_together out",
+            "children of 'top' start in order under rest_for_one: leave starts_together out",
         ),
         ({"children": [WORKER, WORKER]}, f"id 'a' {TWICE}"),
         ({"children": [{**TREE, "id": "b", "children": [{**WORKER, "id": "top"}]}]}, f"id 'top' {TWICE}"),

@@ -1,0 +1,85 @@
+"""What happened in a world, seen from outside: every call, and the rules that each applied call must keep at once.
+
+Invariant (checked here, at each write): only the epoch that is current writes; and the same run gives the same
+fingerprint.
+"""
+
+import asyncio
+import hashlib
+from collections import Counter
+from typing import Any
+
+from maestro.errors import ContinuationNotFoundError
+from maestro.ids import ContinuationId, Epoch
+from maestro.runtime.backend import Backend
+from maestro.testing.faults import Fault
+from maestro.testing.process import Process
+from maestro.tick.store import Adopted, Commit, Committed
+
+FENCED_WRITES = frozenset({"store.record", "store.release"})
+
+
+class History:
+    """The witness of a world's calls."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.violations: list[str] = []
+        self.calls: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        """`fault call` -> how often."""
+        self.deaths: Counter[str] = Counter()
+        self._backend = backend
+        self._digest = hashlib.sha256()
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all calls so far, with their callers, times and faults."""
+        return self._digest.hexdigest()
+
+    def called(self, process: Process, call: str, fault: Fault | None) -> None:
+        self.calls[call] += 1
+        now_s = asyncio.get_running_loop().time()
+        self._digest.update(f"{now_s:.6f} {process.name} {call} {fault}\n".encode())
+        if fault is not None:
+            self.faults[f"{fault} {call}"] += 1
+
+    async def applied(self, call: str, arguments: tuple[Any, ...], reply: Any) -> None:
+        """Notes what the call changed.
+
+        Not for what it tells the caller: a reply may still be lost.
+        """
+        if call == "store.commit":
+            await self._committed(arguments[0], reply)
+        elif call in FENCED_WRITES:
+            await self._only_current(call, arguments[0], arguments[1], None)
+
+    def ended(self, name: str, task: "asyncio.Task[Any]") -> None:
+        """A process ended by itself: that is a defect."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.violations.append(f"{name} ended by a defect: {_told(error)}")
+
+    def defect(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What asyncio tells of errors that nobody waits for."""
+        error = context.get("exception")
+        self.violations.append(f"{context['message']}: {'' if error is None else _told(error)}")
+
+    async def _committed(self, commit: Commit, reply: Committed) -> None:
+        if not reply.duplicate:
+            await self._only_current("store.commit", commit.cid, commit.epoch, reply.next)
+
+    async def _only_current(self, call: str, cid: ContinuationId, epoch: Epoch, following: Adopted | None) -> None:
+        """I3: a stale epoch never writes."""
+        try:
+            glance = await self._backend.records.glance(cid)
+        except ContinuationNotFoundError:
+            return
+        again = following is not None and following.cid == cid
+        if glance is not None and glance.epoch != epoch + again:
+            self.violations.append(f"I3: {call} of {cid} under epoch {epoch} was taken at epoch {glance.epoch}")
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(map(_told, error.exceptions))
+    return f"{type(error).__name__}: {error}"
