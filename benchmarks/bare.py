@@ -50,7 +50,7 @@ class Bare(asyncio.Protocol):
             else:
                 asked.set_result(reply)
 
-    def ask(self, *command: Argument) -> Awaitable[Any]:
+    def ask(self, *command: Any) -> Awaitable[Any]:
         """The reply to one command, sent with all others of this turn."""
         loop = asyncio.get_running_loop()
         asked: asyncio.Future[Any] = loop.create_future()
@@ -78,7 +78,7 @@ class Bare(asyncio.Protocol):
 
 async def connect(url: str) -> Bare:
     """A connection to the server of a stage."""
-    where = parse_url(url)
+    where = parse_url(url)  # type: ignore[no-untyped-call]
     _, bare = await asyncio.get_running_loop().create_unix_connection(Bare, where["path"])
     await bare.ask("AUTH", where["password"])
     return bare

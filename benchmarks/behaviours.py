@@ -1,6 +1,7 @@
 """The behaviours that are measured. Each keeps 1 KB of state, and in it what it saw, so that any process can run it.
 
-Times are `time.monotonic()`, which all processes of one machine share; timers are judged on the wall clock, as the store is.
+Times are `time.monotonic()`, which all processes of one machine share; timers are judged on the wall clock, as the
+store's are.
 """
 
 import asyncio
@@ -112,4 +113,3 @@ def children_of(widths: list[int]) -> int:
     for width in widths:
         leaves *= width
     return leaves
-

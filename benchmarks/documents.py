@@ -12,17 +12,17 @@ OPENING = """# Benchmarks
 This page is written by `python -m benchmarks --write-docs`; change the benchmarks, not the page. `make bench` takes the
 figures again.
 
-Each job is done by Maestro and, in the same run, by a bare loop: the least that is durable and fenced on the same kind of
-server (the embedded one as `maestro up` starts it: append-only file, `appendfsync always`, over a Unix socket), with the same
-kilobyte of state, through one pipelining connection. A bare loop keeps no log chain, no ledger, no mail, no waits and no
-reasons: the ratio is the price of those. Goals are those of the design, section 9; what falls short says NO.
+Each job is done by Maestro and, in the same run, by a bare loop: the least that is durable and fenced on the same kind
+of server (the embedded one as `maestro up` starts it: append-only file, `appendfsync always`, a Unix socket), with the
+same kilobyte of state, through one pipelining connection. A bare loop keeps no log chain, no ledger, no mail, no waits
+and no reasons: the ratio is the price of those. Goals are those of the design, section 9; what falls short says NO.
 """
 
 PEERS = """## Peers
 
-Restate, DBOS and LangGraph are not run here: their servers are no dependency of this repository. The design states what was
-once seen of them on a 2-core machine with Ray 2.60, Redis 7.0 and Python 3.11, and it is repeated only to give the figures
-above a place; it was not measured in this run, nor on this machine.
+Restate, DBOS and LangGraph are not run here: their servers are no dependency of this repository. The design states what
+was once seen of them on a 2-core machine with Ray 2.60, Redis 7.0 and Python 3.11. That is repeated here only to give
+the figures above a place; it was measured neither in this run nor on this machine.
 
 | what | seen once, elsewhere |
 |---|---|

@@ -9,15 +9,15 @@ import time
 
 from benchmarks import bare
 from benchmarks.behaviours import Branch, children_of
-from benchmarks.report import Goal, Outcome, Row, quantile
+from benchmarks.report import Goal, Outcome, Row, Scale, quantile
 from benchmarks.stage import checkpoint_of, house, stage
 
 WIDTHS = [10, 10, 10]
 AT_ONCE = 64
 
 
-async def measure(quick: bool, full: bool) -> Outcome:
-    rounds = 1 if quick else 5
+async def measure(scale: Scale) -> Outcome:
+    rounds = 1 if scale is Scale.QUICK else 5
     ours = [await _ours() for _ in range(rounds)]
     raw = [await _bare(children_of(WIDTHS)) for _ in range(rounds)]
     row = Row(
@@ -44,7 +44,7 @@ async def _ours() -> float:
             async with asyncio.timeout(60):
                 await done.wait()
             seconds = time.perf_counter() - begun
-            ended = await checkpoint_of(here.at, root)  # type: ignore[arg-type]
+            ended = await checkpoint_of(here.at, root)
             assert ended.result == WIDTHS[0], ended.result
             return seconds
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import JsonValue
 
-from benchmarks.report import Goal, Outcome, Row
+from benchmarks.report import Goal, Outcome, Row, Scale
 from maestro.continuation.goal import GoalFrame
 from maestro.field.decay import HALF_LIFE_MS, rank_key, weight
 from maestro.field.entry import Entry, SourceKind, entry_id
@@ -90,8 +90,8 @@ def compared(count: int, n: int, rounds: int) -> dict[str, JsonValue]:
     }
 
 
-async def measure(quick: bool, full: bool) -> Outcome:
-    found = compared(1_000, 20, 50 if quick else 300)
+async def measure(scale: Scale) -> Outcome:
+    found = compared(1_000, 20, 50 if scale is Scale.QUICK else 300)
     row = Row(
         "field: top 20 of 1,000 entries, p50", "ms", _p50_ms(found["field"]), _p50_ms(found["bare_sorted"]),
         Goal("<= 1 ms", at_most=1, absolute=True),

@@ -17,17 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 from pydantic import JsonValue
 from ray.exceptions import RayError
 
+import ray
 from actors import cluster, installation
 from actors.local_ray import Place
 from actors.names import NAMESPACE, ROOT
 from actors.processes import find
 from benchmarks import wakes
 from benchmarks.behaviours import Sleeper, Worker, leave_word
-from benchmarks.report import Goal, Outcome, Row, quantile, spread_ms
+from benchmarks.report import Goal, Outcome, Row, Scale, quantile, spread_ms
 from benchmarks.stage import AT_ONCE, GOAL, checkpoint_of, seen_by
 from maestro import bootstrap
 from maestro.adapters.redis import server
@@ -65,12 +65,12 @@ class Tree:
     async def warm(self) -> None:
         """Every actor of the pools runs."""
         async with asyncio.timeout(PATIENCE_S):
-            while not _all_running(await self.root.tree.remote()):
+            while not _all_running(await self.root.tree.remote()):  # noqa: ASYNC110 - a tree is asked, it tells nobody
                 await asyncio.sleep(0.1)
 
 
-async def measure(quick: bool, full: bool) -> Outcome:
-    asleep, events, kills = (400, 200, 3) if quick else (wakes.ASLEEP, 2_000, 20)
+async def measure(scale: Scale) -> Outcome:
+    asleep, events, kills = (400, 200, 3) if scale is Scale.QUICK else (wakes.ASLEEP, 2_000, 20)
     chosen = random.Random(9).sample(range(asleep), events)
     raw_wakes = await wakes.bare_wakes(asleep, chosen)
     async with _tree() as tree:
@@ -142,7 +142,7 @@ async def _ticked(tree: Tree, cids: Sequence[ContinuationId], rev: int) -> None:
     """Each has committed so many ticks."""
     async with asyncio.timeout(PATIENCE_S * 5):
         for cid in cids:
-            while (await verbs.glance_of(tree.at, cid)).rev < rev:
+            while (await verbs.glance_of(tree.at, cid)).rev < rev:  # noqa: ASYNC110 - seen from outside, as users do
                 await asyncio.sleep(0.1)
 
 
@@ -172,10 +172,15 @@ async def _gap(file: Path) -> float:
 
 
 async def _words(file: Path, count: int) -> list[tuple[int, float]]:
+    """Who left a word in `file` and when, once there are so many."""
     async with asyncio.timeout(PATIENCE_S):
-        while not file.exists() or len(lines := file.read_text().splitlines()) < count:
+        while len(lines := _lines(file)) < count:  # noqa: ASYNC110 - a file rings no bell
             await asyncio.sleep(_POLL_S)
-    return [(int(pid), float(at)) for pid, at in (line.split() for line in lines)]
+    return [(int(pid), float(at)) for pid, at in map(str.split, lines)]
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
 
 
 class Restarted:
@@ -187,7 +192,7 @@ class Restarted:
 
 async def _restarts(tree: Tree, kills: int) -> list[float]:
     bare_class: Any = ray.remote(Restarted)
-    bare = bare_class.options(name="bare", namespace=NAMESPACE, lifetime="detached", max_restarts=-1, num_cpus=0).remote()
+    bare = bare_class.options(name="bare", namespace=NAMESPACE, max_restarts=-1, num_cpus=0).remote()
     gaps = []
     for number in range(kills):
         file = tree.settings.home / f"restarted-{number}"
@@ -204,7 +209,8 @@ async def _until_it_answers(bare: Any, file: Path) -> None:
     await asyncio.sleep(KILLED_AFTER_S * 1.5)
     while True:
         try:
-            return await bare.work.remote(str(file))
+            await bare.work.remote(str(file))
+            return
         except RayError:
             await asyncio.sleep(0.01)
 

@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks.report import Goal, Outcome, Row, quantile
+from benchmarks.report import Goal, Outcome, Row, Scale, quantile
 from maestro.budget.ledger import Account
 from maestro.budget.vector import USD
 from maestro.policy.gradient import Step, Tier
@@ -18,8 +18,8 @@ PRICES = {
 """USD per million tokens of DESIGN 8."""
 
 
-async def measure(quick: bool, full: bool) -> Outcome:
-    rounds = 2_000 if quick else 20_000
+async def measure(scale: Scale) -> Outcome:
+    rounds = 2_000 if scale is Scale.QUICK else 20_000
     accounts = ({USD: Account(granted=1_000_000, spent=400_000)}, {USD: Account(granted=9_000_000)})
     seconds = []
     for number in range(rounds):

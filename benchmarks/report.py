@@ -5,9 +5,20 @@ Invariant: no figure is typed by hand: the table of docs/benchmarks.md is writte
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import orjson
 from pydantic import JsonValue
+
+
+class Scale(StrEnum):
+    """How much is measured."""
+
+    QUICK = "quick"
+    """Small and short: shows that all works; the figures are rough."""
+    USUAL = "usual"
+    FULL = "full"
+    """With 100,000 sleepers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +70,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one benchmark found; or, in `skipped`, why it did not run."""
+    """What one benchmark found; or, in `failed`, why it did not."""
 
     name: str
     rows: tuple[Row, ...] = ()
     detail: Mapping[str, JsonValue] = field(default_factory=dict)
-    skipped: str | None = None
+    failed: str | None = None
 
     def line(self) -> str:
         """One line of JSON."""
         body = {"benchmark": self.name, "rows": [row.as_json() for row in self.rows], **self.detail}
-        return orjson.dumps(body if self.skipped is None else {**body, "skipped": self.skipped}).decode()
+        return orjson.dumps(body if self.failed is None else {**body, "failed": self.failed}).decode()
 
 
 HEADINGS = ("what", "Maestro", "bare loop", "ratio", "goal", "reached")

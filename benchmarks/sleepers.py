@@ -1,7 +1,8 @@
 """What a sleeper costs: bytes in Redis, commands per second, processes.
 
-A sleeper of ours has a kilobyte of state after its start and one more tick: checkpoint, control state, ledger, the log of
-both ticks and of its birth, its subscription, what its mailbox remembers. A bare one has a row, a journal and a place in a set.
+A sleeper of ours has a kilobyte of state after its start and one more tick: checkpoint, control state, ledger, the log
+of both ticks and of its birth, its subscription, what its mailbox remembers. A bare one has a row, a journal and a
+place in a set.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from pydantic import JsonValue
 from benchmarks import bare
 from benchmarks.bare import Bare
 from benchmarks.behaviours import Sleeper
-from benchmarks.report import Goal, Outcome, Row
+from benchmarks.report import Goal, Outcome, Row, Scale
 from benchmarks.stage import eventually, house, partition_key, stage
 from maestro.ids import ContinuationId
 
@@ -23,9 +24,9 @@ STATE_AND_MORE = 1_000 + 1_200
 KINDS = {"c": "checkpoint", "x": "control", "l": "log", "b": "ledger", "m": "mail", "s": "subscription"}
 
 
-async def measure(quick: bool, full: bool) -> Outcome:
-    count = 1_000 if quick else 100_000 if full else 10_000
-    idle_s = 3.0 if quick else 10.0
+async def measure(scale: Scale) -> Outcome:
+    count = 1_000 if scale is Scale.QUICK else 100_000 if scale is Scale.FULL else 10_000
+    idle_s = 3.0 if scale is Scale.QUICK else 10.0
     ours, detail = await _ours(count, idle_s)
     raw = await _bare(count)
     none, many = detail["commands_per_s_none"], detail["commands_per_s_many"]

@@ -118,7 +118,7 @@ async def house(url: str, slots: int = 64) -> AsyncIterator[House]:
     """Maestro runs in this process until the block ends."""
     backend = await open_backend(url, TENANT)
     open_house: House
-    heard = replace(backend, store=HeardStore(backend.store, lambda cid: open_house.hear(cid)))
+    heard = replace(backend, store=HeardStore(backend.store, lambda cid: open_house.hear(cid)))  # noqa: PLW0108 - `hear` changes
     open_house = House(Installation(heard, SEAL, BudgetVector({})), _host(heard, slots))
     timekeeper, relay, reaper = Timekeeper(heard), Relay(heard), Reaper(heard)
     loops = [
@@ -155,7 +155,7 @@ async def eventually(holds: Callable[[], bool], what: str) -> None:
     """
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while not holds():
+            while not holds():  # noqa: ASYNC110 - what holds is told by no event
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
         raise TimeoutError(f"not within {PATIENCE_S:.0f} s: {what}") from None

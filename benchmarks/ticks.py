@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from benchmarks import bare
 from benchmarks.behaviours import Sleeper
-from benchmarks.report import Goal, Outcome, Row, quantile, spread_ms
+from benchmarks.report import Goal, Outcome, Row, Scale, quantile, spread_ms
 from benchmarks.stage import House, house, stage
 from maestro.ids import ContinuationId
 
@@ -54,8 +54,8 @@ class ClosedLoop:
         return rate
 
 
-async def measure(quick: bool, full: bool) -> Outcome:
-    for_s = 1.5 if quick else 5.0
+async def measure(scale: Scale) -> Outcome:
+    for_s = 1.5 if scale is Scale.QUICK else 5.0
     bare_alone, bare_commit = await _bare(1, for_s), await _bare_commits(for_s)
     bare_several = await _bare(SEVERAL, for_s)
     several, _ = await _ours(SEVERAL, SEVERAL, for_s)

@@ -7,9 +7,11 @@ where its loop has claimed what is due.
 import asyncio
 import time
 
+from pydantic import JsonValue
+
 from benchmarks import bare
 from benchmarks.behaviours import Sleeper
-from benchmarks.report import Goal, Outcome, Row, quantile, spread_ms
+from benchmarks.report import Goal, Outcome, Row, Scale, quantile, spread_ms
 from benchmarks.stage import eventually, house, seen_by, stage
 
 EACH = 10  # timers of one continuation
@@ -18,8 +20,8 @@ LEAD_S = 6.0  # to set them all before the first is due
 APART_MS = 397  # of single timers; no multiple of a server's own beat
 
 
-async def measure(quick: bool, full: bool) -> Outcome:
-    count, singles = (2_000, 5) if quick else (10_000, 20)
+async def measure(scale: Scale) -> Outcome:
+    count, singles = (2_000, 5) if scale is Scale.QUICK else (10_000, 20)
     raw = await _bare(count)
     ours = await _ours(count // EACH)
     alone = await _alone(singles)
@@ -48,12 +50,12 @@ async def _ours(continuations: int) -> list[float]:
         async with house(server.url) as here:
             first_ms = int((time.time() + LEAD_S) * 1_000)
             every_ms = continuations * 1_000 // PER_SECOND
-            wishes = [
+            wishes: list[JsonValue] = [
                 {"first_due_ms": first_ms + number * every_ms // continuations, "every_ms": every_ms, "timers": EACH}
                 for number in range(continuations)
             ]
-            cids = await here.sleepers(Sleeper, list(wishes))
-            assert time.time() * 1_000 < first_ms, "the machine is too busy: the first timer was due before the last was set"
+            cids = await here.sleepers(Sleeper, wishes)
+            assert time.time() * 1_000 < first_ms, "too busy: the first timer was due before the last was set"
             await asyncio.sleep(LEAD_S + EACH * every_ms / 1_000)
 
             async def all_seen() -> list[float]:
@@ -69,7 +71,7 @@ async def _ours(continuations: int) -> list[float]:
 async def _alone(count: int) -> list[float]:
     with stage() as server:
         async with house(server.url) as here:
-            wish = {"first_due_ms": int(time.time() * 1_000) + 700, "every_ms": APART_MS, "timers": count}
+            wish: JsonValue = {"first_due_ms": int(time.time() * 1_000) + 700, "every_ms": APART_MS, "timers": count}
             (cid,) = await here.sleepers(Sleeper, [wish])
             await eventually(lambda: here.host.ticks >= 1 + count, f"{count} single timers")
             return [late for one in await here.checkpoints([cid]) for late in seen_by(one).seconds]
@@ -84,13 +86,14 @@ async def _bare(count: int) -> list[float]:
             *(client.ask("ZADD", "due", repr(first + number / PER_SECOND), str(number)) for number in range(count))
         )
         while len(lateness) < count:
-            found = await client.ask("ZRANGEBYSCORE", "due", "-inf", repr(time.time()), "WITHSCORES", "LIMIT", "0", "256")
+            now = repr(time.time())
+            found = await client.ask("ZRANGEBYSCORE", "due", "-inf", now, "WITHSCORES", "LIMIT", "0", "256")
             if not found:
                 ahead = await client.ask("ZRANGE", "due", "0", "0", "WITHSCORES")
                 await asyncio.sleep(max(0.0, float(ahead[1]) - time.time()))
                 continue
             await client.ask("ZREM", "due", *found[::2])
-            now = time.time()
-            lateness += [now - float(due) for due in found[1::2]]
+            claimed = time.time()
+            lateness += [claimed - float(due) for due in found[1::2]]
         client.close()
     return lateness

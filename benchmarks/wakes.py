@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks import bare
 from benchmarks.behaviours import Sleeper
-from benchmarks.report import Goal, Outcome, Row, quantile, spread_ms
+from benchmarks.report import Goal, Outcome, Row, Scale, quantile, spread_ms
 from benchmarks.stage import House, eventually, house, seen_by, stage
 from maestro.ids import DEFAULT_TENANT, TimeMs
 from maestro.mesh.event import new_event
@@ -21,8 +21,8 @@ ASLEEP = 10_000
 PER_SECOND = 200
 
 
-async def measure(quick: bool, full: bool) -> Outcome:
-    asleep, wakes = (1_000, 400) if quick else (ASLEEP, 2_000)
+async def measure(scale: Scale) -> Outcome:
+    asleep, wakes = (1_000, 400) if scale is Scale.QUICK else (ASLEEP, 2_000)
     chosen = random.Random(9).sample(range(asleep), wakes)
     raw = await bare_wakes(asleep, chosen)
     ours = await _ours(asleep, chosen)
@@ -88,11 +88,12 @@ async def bare_wakes(asleep: int, chosen: list[int]) -> list[float]:
             await bare.commit(client, number, body, epoch)
 
         async def read() -> None:
-            last, runs = b"0", []
+            last: bytes = b"0"
+            runs: list[asyncio.Task[None]] = []
             while len(runs) < len(chosen):
                 for _, items in await reader.ask("XREAD", "BLOCK", "1000", "STREAMS", "events", last) or ():
-                    for last, (_, number, _, sent) in items:
-                        runs.append(asyncio.create_task(run(int(number), float(sent))))
+                    last = items[-1][0]
+                    runs += [asyncio.create_task(run(int(number), float(sent))) for _, (_, number, _, sent) in items]
             await asyncio.gather(*runs)
 
         reading = asyncio.create_task(read())

@@ -31,7 +31,11 @@ class Answers(Protocol):
     """Where answers become durable."""
 
     async def known(self, cid: ContinuationId, call_id: CallId) -> ModelCallResult | None:
-        """The journaled answer of that call, or None."""
+        """The journaled answer of that call, or None while it is open.
+
+        Raises:
+            ContinuationStateError: it is not open: there is no reservation to pay it from.
+        """
         ...
 
     async def answered(self, request: ModelRequest, result: ModelCallResult) -> None:
@@ -81,9 +85,11 @@ class PagerDesk:
             done.exception()
 
     async def _answer(self, request: ModelRequest) -> ModelCallResult:
-        if known := await self._answers.known(request.cid, request.call_id):
-            return known
-        outcome = self._unjournaled.pop(request.call_id, None) or await self._asked(request)
+        outcome = self._unjournaled.pop(request.call_id, None)
+        if outcome is None:
+            if known := await self._answers.known(request.cid, request.call_id):
+                return known
+            outcome = await self._asked(request)
         try:
             await self._journal(request, outcome)
         except StoreError:

@@ -132,7 +132,7 @@ class Host:
     async def _tick(self, adopted: Adopted, holder: HolderId) -> Taken | None:
         """The tick ended in the store; returns what was adopted with its commit."""
         task = asyncio.ensure_future(run(adopted, self._around))
-        self.awake[adopted.cid] = Awake(adopted, holder, monotonic(), task)
+        mine = self.awake[adopted.cid] = Awake(adopted, holder, monotonic(), task)
         with structlog.contextvars.bound_contextvars(
             continuation=adopted.cid, tick=adopted.rev + 1, epoch=adopted.epoch
         ):
@@ -140,7 +140,8 @@ class Host:
                 outcome = await self._outcome(task)
                 return await self._write(adopted, outcome)
             finally:
-                del self.awake[adopted.cid]
+                if self.awake.get(adopted.cid) is mine:  # a lease lost and adopted anew by another slot of this process
+                    del self.awake[adopted.cid]
 
     async def _outcome(self, task: "asyncio.Task[Commit | HandBack]") -> Commit | HandBack:
         try:

@@ -14,8 +14,8 @@ from maestro.mesh.event import Event
 from maestro.tick.store import OutboxRow
 
 TIMERS, RELAY, PROJECT, PLACE, CLOCK = "timers", "relay", "project", "place", "clock"
-"""Signals beside `ready_signal(pool)`; `place` tells of a ready continuation that wants an actor of its own, `clock` that
-a virtual clock was moved. A signal rouses one sleeper: loops of different kinds never sleep on the same one."""
+"""Signals beside `ready_signal(pool)`; `place` tells of a ready continuation that wants an actor of its own, `clock`
+that a virtual clock was moved. A signal rouses one sleeper: loops of different kinds never sleep on the same one."""
 DEDICATED = "dedicated-"
 """A pool of this prefix belongs to one continuation, whose id follows."""
 

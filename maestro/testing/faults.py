@@ -16,6 +16,7 @@ from typing import Protocol
 
 CLIENT = "client"
 """The process of people and tests."""
+PROMPT = 0.85  # of the messages take no time, where messages may be slow
 
 
 class Fault(StrEnum):
@@ -118,7 +119,9 @@ class Storm:
         return None
 
     def latency_s(self) -> float:
-        return 0.0 if self.over else self.profile.slowest_s * self._random.random() ** 8
+        if self.over or not self.profile.slowest_s or self._random.random() < PROMPT:
+            return 0.0
+        return self.profile.slowest_s * self._random.random() ** 3
 
     def _fitting(self, kind: Fault, process: str, call: str) -> Fault | None:
         spared = (

@@ -12,6 +12,7 @@ from random import Random
 from pydantic import JsonValue
 
 from maestro.budget.vector import USD, Budget, BudgetVector
+from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.lifecycle import TERMINAL
 from maestro.continuation.mail import Control
 from maestro.continuation.wait import ApprovalResolution, BudgetGrant, parts
@@ -26,8 +27,7 @@ from maestro.testing.loop import Standstill
 from maestro.testing.tally import SUBJECT
 from maestro.testing.world import World
 
-DEEDS = 18
-AUDITS = 3  # during the safety phase; one more ends it
+DEEDS = 15
 FINISH_WITHIN_S = 3_600.0
 SLOW_FINISH_WITHIN_S = 4 * 86_400.0
 PAPER = {
@@ -91,14 +91,15 @@ class _Run:
         self._slow = slow
         self._deeds = Deeds()
         self._done = 0
+        self._read: dict[ContinuationId, tuple[int, Checkpoint]] = {}
 
     async def live(self) -> None:
         """Both phases."""
         await self._found()
         for number in range(DEEDS):
-            await asyncio.sleep(self._random.random() ** 2 * (7_200 if self._slow else 12))
+            await asyncio.sleep(self._random.random() ** 2 * (7_200 if self._slow else 8))
             await self._act(number)
-            if number % (DEEDS // AUDITS) == 0:
+            if number == DEEDS // 2:
                 self.wrong += await audit(self._world)
         await asyncio.sleep(self._random.random() * 5)
         self.wrong += await audit(self._world)
@@ -152,7 +153,7 @@ class _Run:
             case 7:
                 await self._tell(who, {"spawn": random.randrange(1, 5), "publish": f"x{number}"})
             case 8:
-                ahead_ms = random.randrange(10, 86_400_000 if self._slow else 60_000)
+                ahead_ms = random.randrange(10, 86_400_000 if self._slow else 30_000)
                 await self._tell(who, {"timer_ms": ahead_ms, "publish": f"x{number}"})
             case 9:
                 await self._tell(who, {"ask": f"action {number}", "give": 1, "to": peer})
@@ -168,7 +169,7 @@ class _Run:
     async def _finish(self) -> bool:
         """Everything comes to its end in time, once people do their part."""
         deadline_s = self._world.time_s() + (SLOW_FINISH_WITHIN_S if self._slow else FINISH_WITHIN_S)
-        pause_s, told = 1.0, False
+        pause_s, told = 2.0, False
         while open_ := await self._open():
             if self._world.time_s() > deadline_s:
                 self.wrong += [f"I12: {await self._why(cid)}" for cid in open_]
@@ -191,8 +192,14 @@ class _Run:
         return f"{checkpoint.behaviour} {cid} is not done: {checkpoint.wait} {checkpoint.hold_detail} {glance.error}"
 
     async def _open(self) -> list[ContinuationId]:
-        states = [(cid, await verbs.checkpoint_of(self._world.at, cid)) for cid in await self._world.ids()]
-        return [cid for cid, checkpoint in states if checkpoint.status not in TERMINAL]
+        return [cid for cid in await self._world.ids() if (await self._checkpoint(cid)).status not in TERMINAL]
+
+    async def _checkpoint(self, cid: ContinuationId) -> Checkpoint:
+        """The checkpoint of `cid`, read again only when there is a new one."""
+        rev = await self._rev(cid)
+        if cid not in self._read or self._read[cid][0] != rev:
+            self._read[cid] = (rev, await verbs.checkpoint_of(self._world.at, cid))
+        return self._read[cid][1]
 
     async def _at_rest(self) -> bool:
         """Nothing is on its way, no timer is set, nobody has a living child."""
@@ -207,7 +214,7 @@ class _Run:
         """People did what they are waited for; True if anybody was waited for."""
         world, answered = self._world, False
         for cid in open_:
-            checkpoint = await verbs.checkpoint_of(world.at, cid)
+            checkpoint = await self._checkpoint(cid)
             if checkpoint.hold is not None:
                 await world.known(lambda c=cid: verbs.order(world.people, c, Control.THAW))  # type: ignore[misc]
                 answered = True

@@ -6,7 +6,7 @@ Invariant: an answer and the settlement of its reservation are one step; the fir
 from pydantic import JsonValue
 
 from maestro.budget.vector import BudgetVector
-from maestro.errors import ModelError
+from maestro.errors import ContinuationStateError, ModelError
 from maestro.ids import CallId, ContinuationId
 from maestro.pager.dispatch import ModelCallResult
 from maestro.pager.request import ModelRequest
@@ -20,8 +20,17 @@ class JournaledAnswers:
         self._journals = journals
 
     async def known(self, cid: ContinuationId, call_id: CallId) -> ModelCallResult | None:
+        """The journaled answer; None where there is a reservation and no answer yet.
+
+        Raises:
+            ContinuationStateError: no reservation is open for that call, so nobody may buy it (any more).
+        """
         entry = await self._journals.answer_of(cid, call_id)
-        return ModelCallResult.model_validate(entry.answer) if entry is not None and entry.answered else None
+        if entry is None or entry.failed:
+            raise ContinuationStateError(
+                f"{call_id} is no open call of {cid}", hint="its tick has ended elsewhere: give up this try"
+            )
+        return ModelCallResult.model_validate(entry.answer) if entry.answered else None
 
     async def answered(self, request: ModelRequest, result: ModelCallResult) -> None:
         await self._settle(request, result.model_dump(mode="json"), failed=False, charge=result.charge)

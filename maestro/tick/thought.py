@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 from pydantic import BaseModel, JsonValue
@@ -19,10 +20,16 @@ class Thought:
 
     @property
     def json_schema(self) -> dict[str, JsonValue] | None:
-        return None if self.schema is None else self.schema.model_json_schema()
+        return None if self.schema is None else _schema_of(self.schema)
 
     @property
     def key(self) -> str:
         """What makes two thoughts the same one: not the field, which may have moved on since the first try."""
         asked = [self.question, self.about, self.step, self.json_schema, self.max_output_tokens]
         return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+@lru_cache(maxsize=256)
+def _schema_of(answer: type[BaseModel]) -> dict[str, JsonValue]:
+    """The JSON schema of an answer; made once, it takes longer than the rest of a tick."""
+    return answer.model_json_schema()

@@ -91,6 +91,22 @@ async def test_a_failure_is_settled_with_what_it_cost_and_leaves_with_the_hand_b
     assert (await world.take()).journal == {}
 
 
+async def test_after_a_failure_and_a_crash_the_next_intent_has_a_reservation_of_its_own(world: World) -> None:
+    cid, failed = await intended(world)
+    with pytest.raises(RateLimited):
+        await desk(world, ScriptedModel(RateLimited("slow down"))).call(asking(cid, failed, world))
+    await world.backend.leases.reclaim(ALICE, world.partition)
+    adopted = await world.take(BOB)
+    assert adopted.journal[0].failed
+    fresh = await world.backend.store.record(cid, adopted.epoch, intent(0, MAXIMUM), batch_of(adopted))
+    assert fresh.call_id != failed.call_id
+    assert (await world.ledger(cid)).reservations == {fresh.call_id: MAXIMUM}
+    again = await world.backend.store.record(cid, adopted.epoch, intent(0, MAXIMUM), batch_of(adopted))
+    assert again.call_id == fresh.call_id, "an intent that has not failed stays"
+    await desk(world, ScriptedModel()).call(asking(cid, fresh, world))
+    assert (await world.ledger(cid)).account(USD).spent == ACTUAL[USD]
+
+
 async def epoch(world: World, cid: ContinuationId) -> Epoch:
     glance = await world.backend.records.glance(cid)
     assert glance is not None

@@ -183,6 +183,14 @@ async def test_renewing_tells_who_of_the_held_has_control_mail(world: World) -> 
     assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == []
 
 
+async def test_an_order_that_it_was_adopted_with_interrupts_nobody(world: World) -> None:
+    cid = await world.sleeper()
+    await world.woken(cid, ALICE)
+    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == []
+    await world.backend.store.deliver(cid, control("kill"))
+    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == [cid]
+
+
 async def test_money_that_comes_in_mid_tick_interrupts_nobody(world: World) -> None:
     await world.root()
     adopted = await world.take(ALICE)

@@ -1,6 +1,6 @@
 """One installation of a test's own: moved as people move it, by the command line; looked at through the client.
 
-Invariants: nothing of it outlives the `with` block, whatever happened in it; no other Ray and no other Redis is touched.
+Invariants: nothing of it outlives the `with` block, whatever happened in it; no other Ray and no other Redis is met.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A real source actor reads the feed server beside the repository, untouched, through faults and the day it cannot serve."""
+"""A real source actor reads the feed server beside the repository through faults and a day that it cannot serve."""
 
 from collections import Counter
 from collections.abc import Iterator

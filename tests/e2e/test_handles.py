@@ -1,7 +1,5 @@
 """Handles: a process of its own finds a continuation by id or name, and the Ray actor that is this continuation."""
 
-import time
-
 import pytest
 
 from maestro.client import ContinuationHandle

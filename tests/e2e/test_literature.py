@@ -99,7 +99,7 @@ def _live_through(told: Story, feed: ArxivServer, data: Path) -> None:
 
 
 def _kill_one(told: Story, pool: dict[str, psutil.Process], chance: random.Random, served: int) -> None:
-    """kill -9 of an actor that thinks about this day, or of any when the day gives nobody anything to think about."""
+    """Kill -9 of an actor that thinks about this day, or of any when the day gives nobody anything to think about."""
     here = told.site
     handles = [here.client.get(cid) for cid in told.roots.values()]
 

@@ -1,4 +1,4 @@
-"""A sleeper has no process, no poll, no command: what Redis carries out while all sleep is the same with none and with 10,000.
+"""A sleeper has no process, no poll, no command: what Redis carries out is the same with none and with 10,000 asleep.
 
 Counted are commands, scripts' inner ones too, over so many idle rounds of every loop; time plays no part.
 """
@@ -39,6 +39,7 @@ ROUNDS = 20
 ROUND_MS = 5  # of an idle wait that ends without a signal
 AT_ONCE = 256
 PATIENCE_S = 90.0
+OF_THE_TELLER = tuple(f"cmdstat_{name}" for name in ("info", "config", "auth", "client", "hello"))
 
 
 @dataclass
@@ -108,8 +109,7 @@ async def idle_commands(url: str, backend: Backend, beside: Any = None) -> dict[
             await beside()
         stats = teller.info("commandstats")
     assert reaped == 0
-    ours = {name.removeprefix("cmdstat_"): told["calls"] for name, told in stats.items()}
-    return {name: calls for name, calls in ours.items() if not name.startswith(("info", "config", "auth", "client", "hello"))}
+    return {name: told["calls"] for name, told in stats.items() if not name.startswith(OF_THE_TELLER)}
 
 
 async def _go_round(idle: Backend, signals: CountedRounds) -> int:
@@ -121,7 +121,7 @@ async def _go_round(idle: Backend, signals: CountedRounds) -> int:
     for _ in range(ROUNDS):
         await reaper.step()
     async with asyncio.timeout(PATIENCE_S):
-        while len(signals.waits) < len(tasks) or min(signals.waits.values()) <= ROUNDS:
+        while len(signals.waits) < len(tasks) or min(signals.waits.values()) <= ROUNDS:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     for task in tasks:
         task.cancel()
@@ -137,7 +137,7 @@ async def fall_asleep(backend: Backend, count: int) -> None:
         numbers = range(first, min(count, first + AT_ONCE))
         await asyncio.gather(*(verbs.start(at, _asked(number)) for number in numbers))
     async with asyncio.timeout(PATIENCE_S):
-        while host.ticks < count:
+        while host.ticks < count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
