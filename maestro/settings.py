@@ -52,7 +52,12 @@ class Settings(BaseSettings):
     """What one installation is told; `Settings.load()` makes it."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(default_factory=default_home)

@@ -18,8 +18,8 @@ from maestro.continuation.goal import GoalFrame
 from maestro.continuation.mail import Kind, Mail
 from maestro.errors import (
     ContinuationAlreadyTerminalError,
-    InvalidInput,
     IntegrityError,
+    InvalidInput,
     MaestroError,
     MailboxFull,
     NotFound,

@@ -74,7 +74,7 @@ def _many(seeds: Iterable[int], jobs: int) -> int:
     failed = [verdict.seed for verdict in verdicts if verdict.violations]
     days = sum(verdict.virtual_s for verdict in verdicts) / 86_400
     totals = {
-        what: sum(getattr(verdict, what) for verdict in verdicts) for what in ("ticks", "faults", "bought_again", "fenced")
+        what: sum(getattr(verdict, what) for verdict in verdicts) for what in ("ticks", "faults", "fenced")
     }
     told = ", ".join(f"{what} {total}" for what, total in totals.items())
     _say(f"{len(verdicts)} seeds, {len(failed)} failed; {days:.1f} virtual days; {told}")

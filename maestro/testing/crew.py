@@ -50,7 +50,7 @@ class Pace:
     """How long a killed process is away at most; 0: it is replaced, and its death heard of, at once."""
 
 
-SLOW = Pace(lease_ms=3_600_000, idle_ms=6 * 3_600_000, look_ms=6 * 3_600_000, restart_s=0.0)
+SLOW = Pace(lease_ms=7 * 86_400_000, idle_ms=86_400_000, look_ms=86_400_000, restart_s=0.0)
 """For weeks of sleep: what nobody needs does not run every few seconds."""
 
 
@@ -139,6 +139,7 @@ class Crew:
         if desk is None or not pager.alive:
             raise _pager_died()
         asked = pager.run(desk.call(request))
+        asked.add_done_callback(_seen)
         await asyncio.wait({asked})
         if asked.cancelled():
             raise _pager_died()
@@ -210,6 +211,12 @@ class _Pager:
 
     async def call(self, request: ModelRequest) -> ModelCallResult:
         return await self.crew.answer(request)
+
+
+def _seen(asked: "asyncio.Task[ModelCallResult]") -> None:
+    """A failure is no defect, even where its caller died meanwhile."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _pager_died() -> ProviderUnavailable:

@@ -137,19 +137,19 @@ class Storm:
 
 @dataclass(slots=True)
 class CutPoint:
-    """One crash, at the n-th write of a run; nothing else happens. None only counts the writes."""
+    """One crash, at the n-th call of a run; nothing else happens. None never strikes."""
 
-    at: int | None
+    at: int | None = None
     after: bool = True
-    writes: int = 0
+    calls: int = 0
     cut: str | None = None
     """Who was cut at which call."""
 
     def strike(self, process: str, call: str) -> Fault | None:
-        if call not in WRITES or process == CLIENT:
+        if call == "signals.wait":
             return None
-        self.writes += 1
-        if self.writes != self.at:
+        self.calls += 1
+        if self.calls != self.at:
             return None
         self.cut = f"{process} {'after' if self.after else 'before'} {call}"
         return Fault.CRASH_AFTER if self.after else Fault.CRASH_BEFORE

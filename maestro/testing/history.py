@@ -12,8 +12,9 @@ from typing import Any
 from maestro.errors import ContinuationNotFoundError
 from maestro.ids import ContinuationId, Epoch
 from maestro.runtime.backend import Backend
-from maestro.testing.faults import Fault
+from maestro.testing.faults import CLIENT, WRITES, Fault
 from maestro.testing.process import Process
+from maestro.testing.wire import Call
 from maestro.tick.store import Adopted, Commit, Committed
 
 FENCED_WRITES = frozenset({"store.record", "store.release"})
@@ -24,7 +25,9 @@ class History:
 
     def __init__(self, backend: Backend) -> None:
         self.violations: list[str] = []
-        self.calls: Counter[str] = Counter()
+        self.calls = 0
+        self.changes: list[int] = []
+        """The numbers of the calls of processes that changed what is stored."""
         self.faults: Counter[str] = Counter()
         """`fault call` -> how often."""
         self.deaths: Counter[str] = Counter()
@@ -36,22 +39,22 @@ class History:
         """A hash of all calls so far, with their callers, times and faults."""
         return self._digest.hexdigest()
 
-    def called(self, process: Process, call: str, fault: Fault | None) -> None:
-        self.calls[call] += 1
+    def called(self, process: Process, name: str, fault: Fault | None) -> Call:
+        self.calls += 1
         now_s = asyncio.get_running_loop().time()
-        self._digest.update(f"{now_s:.6f} {process.name} {call} {fault}\n".encode())
+        self._digest.update(f"{now_s:.6f} {process.name} {name} {fault}\n".encode())
         if fault is not None:
-            self.faults[f"{fault} {call}"] += 1
+            self.faults[f"{fault} {name}"] += 1
+        return Call(self.calls, process.name, name)
 
-    async def applied(self, call: str, arguments: tuple[Any, ...], reply: Any) -> None:
-        """Notes what the call changed.
-
-        Not for what it tells the caller: a reply may still be lost.
-        """
-        if call == "store.commit":
+    async def applied(self, by: Call, arguments: tuple[Any, ...], reply: Any) -> None:
+        """Notes what the call changed; whether its caller ever hears of it is another matter."""
+        if by.name in WRITES and by.process != CLIENT and _changed(by.name, arguments, reply):
+            self.changes.append(by.number)
+        if by.name == "store.commit":
             await self._committed(arguments[0], reply)
-        elif call in FENCED_WRITES:
-            await self._only_current(call, arguments[0], arguments[1], None)
+        elif by.name in FENCED_WRITES:
+            await self._only_current(by.name, arguments[0], arguments[1], None)
 
     def ended(self, name: str, task: "asyncio.Task[Any]") -> None:
         """A process ended by itself: that is a defect."""
@@ -77,6 +80,25 @@ class History:
         again = following is not None and following.cid == cid
         if glance is not None and glance.epoch != epoch + again:
             self.violations.append(f"I3: {call} of {cid} under epoch {epoch} was taken at epoch {glance.epoch}")
+
+
+def _changed(call: str, arguments: tuple[Any, ...], reply: Any) -> bool:
+    """False for a write that found nothing to do."""
+    match call:
+        case "store.adopt":
+            return reply is not None
+        case "store.deliver" | "router.route":
+            return not reply.duplicate
+        case "timers.fire":
+            return bool(reply.count)
+        case "outbox.done":
+            return bool(arguments[1])
+        case "leases.reclaim" | "projections.project":
+            return bool(reply)
+        case "store.renew":
+            return False
+        case _:
+            return True
 
 
 def _told(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from maestro.clock import ManualClock
 from maestro.ids import TimeMs
 
 STILL_TURNS = 200_000  # so many turns at one moment are no work but a loop that spins
+TICK_S = 1e-6  # what is due within it is due now: float seconds are finer than that for centuries
 TOLERANCE_MS = 1e-3  # sums of float seconds miss a whole millisecond by far less
 
 
@@ -39,6 +40,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now_s = 0.0
         self._told_ms = 0
         self._still = 0
+        self._clock_resolution = TICK_S
         self._selector = self  # what asyncio's loops ask for input and for the passing of time
 
     def time(self) -> float:
@@ -61,6 +63,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._told_ms = elapsed_ms
         self._still += 1
         if self._still > STILL_TURNS:
+            self._still = 0
             raise Standstill(f"time has stood still at {self._now_s:.3f} s for {STILL_TURNS} turns of the loop")
         return ()
 

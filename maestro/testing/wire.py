@@ -6,6 +6,7 @@ goes wrong before or after that moment.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from maestro.runtime.backend import Backend
@@ -19,12 +20,21 @@ NOTICEABLE_S = 1e-3  # a reply faster than this has taken no time
 Act = Callable[..., Awaitable[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: the how manieth of the run, who makes it, and of what."""
+
+    number: int
+    process: str
+    name: str
+
+
 class Witness(Protocol):
     """Who sees each call that was applied."""
 
-    def called(self, process: Process, call: str, fault: Fault | None) -> None: ...
+    def called(self, process: Process, name: str, fault: Fault | None) -> Call: ...
 
-    async def applied(self, call: str, arguments: tuple[Any, ...], reply: Any) -> None: ...
+    async def applied(self, by: Call, arguments: tuple[Any, ...], reply: Any) -> None: ...
 
 
 class Accidents(Protocol):
@@ -55,7 +65,7 @@ class Wire:
             StoreUnavailable: the connection broke; whether the call was applied is unknown to the caller.
         """
         process, fault = self.process, self._nemesis.strike(self.process.name, call)
-        self._witness.called(process, call, fault)
+        made = self._witness.called(process, call, fault)
         if fault is not None:
             await self._befall(fault)
         await process.present()
@@ -64,7 +74,7 @@ class Wire:
         reply = await act(*arguments, **named)
         if fault is Fault.DUPLICATE:
             reply = await act(*arguments, **named)
-        await self._witness.applied(call, arguments, reply)
+        await self._witness.applied(made, arguments, reply)
         await self._return(fault, breaks)
         return reply
 

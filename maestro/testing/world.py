@@ -120,7 +120,11 @@ class World:
         Raises:
             Standstill: it waits for what cannot come.
         """
-        return self._loop.run_until_complete(work)
+        task = self._loop.create_task(work)
+        try:
+            return self._loop.run_until_complete(task)
+        finally:
+            task.cancel()
 
     def time_s(self) -> float:
         """Virtual seconds since the world began."""

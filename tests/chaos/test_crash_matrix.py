@@ -94,6 +94,7 @@ async def test_a_request_or_a_reply_lost_at_any_port_call_leads_to_the_same(redi
             try:
                 assert await arena.life(call=number, moment=moment, victim="reply") == 0
                 await arena.until_done()
+                assert await arena.stage.total("fenced") == 0, "a commit that is repeated is recognised"
                 await arena.audit()
                 assert await arena.outcome() == outcome
             except BaseException as error:

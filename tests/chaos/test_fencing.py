@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerProcess
 
 import psutil
 import pytest
@@ -66,7 +67,6 @@ async def test_stopped_beyond_its_lease_and_continued_it_commits_nothing(
         outcome, calls = await arena.outcome(), arena.calls
     async with Arena(redis, f"stopped-{name}") as arena:
         process, _ = arena.spawn(call=calls.index(name), moment=moment, victim="stopped")
-        assert process.pid is not None
         await stopped(process.pid)
         assert (await verbs.glance_of(arena.stage.at, arena.root)).holder is not None
         await arena.stage.advance(LEASE_MS + 1)
@@ -74,36 +74,43 @@ async def test_stopped_beyond_its_lease_and_continued_it_commits_nothing(
         assert arena.stage.reaper.reclaimed == 1
         await arena.until_done()
         before = await arena.stage.total("fenced")
-        os.kill(process.pid, signal.SIGCONT)
-        await asyncio.to_thread(process.join, 60)
-        assert process.exitcode == 0, "it went on, was refused, and found nothing more to do"
+        await ended(process)
         assert await arena.stage.total("fenced") == before + 1
         assert arena.fenced_hosts == 1
         await arena.audit()
         assert await arena.outcome() == outcome
 
 
-async def test_stopped_and_continued_while_its_successor_thinks_only_the_successor_commits(redis: OwnRedis) -> None:
+async def test_continued_while_its_successor_is_about_to_commit_only_the_successor_does(redis: OwnRedis) -> None:
+    """Both hold the same revision in their hands: the epoch alone tells them apart."""
+    async with Arena(redis, "measure-both") as arena:
+        await arena.until_done()
+        calls = arena.calls
     async with Arena(redis, "both") as arena:
-        first, holder = arena.spawn(call=1, victim="stopped")
-        assert first.pid is not None
-        await stopped(first.pid)
+        stale, holder = arena.spawn(call=calls.index("store.commit"), victim="stopped")
+        await stopped(stale.pid)
         await arena.stage.backend.leases.reclaim(holder, Partition(0))
-        second, _ = arena.spawn(call=4, victim="stopped")
-        assert second.pid is not None
-        await stopped(second.pid)
-        os.kill(first.pid, signal.SIGCONT)
-        await asyncio.to_thread(first.join, 60)
-        assert await arena.stage.total("fenced") == 1
-        os.kill(second.pid, signal.SIGCONT)
-        await asyncio.to_thread(second.join, 60)
-        assert (first.exitcode, second.exitcode) == (0, 0)
+        fresh, _ = arena.spawn(call=1, victim="stopped")  # it adopts, finds all answers in the journal, commits
+        await stopped(fresh.pid)
+        assert arena.calls[-2:] == ["store.adopt", "store.commit"]
+        await ended(stale)
+        assert ((await arena.stage.view(arena.root)).glance.rev, await arena.stage.total("fenced")) == (0, 1)
+        await ended(fresh)
         await arena.until_done()
         await arena.audit()
 
 
-async def stopped(pid: int) -> None:
+async def ended(process: ForkServerProcess) -> None:
+    """It was continued, and has ended in good order."""
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGCONT)
+    await asyncio.to_thread(process.join, 60)
+    assert process.exitcode == 0
+
+
+async def stopped(pid: int | None) -> None:
     """The process has stopped itself."""
+    assert pid is not None
     async with asyncio.timeout(60):
         while psutil.Process(pid).status() != psutil.STATUS_STOPPED:  # noqa: ASYNC110 - the kernel rings no bell
             await asyncio.sleep(0.01)

@@ -1,5 +1,7 @@
 """The contract of the store: timers and the virtual clock. On Redis it also runs: times are bounds, not points."""
 
+import asyncio
+
 import pytest
 
 from maestro.continuation.mail import Kind
@@ -162,3 +164,21 @@ async def test_a_timer_that_is_the_earliest_rouses_who_looks_at_timers(world: Wo
         pass
     await world.commit(await world.woken(cid), timers={"b": TimeMs(now + 10)})
     assert await signals.wait(TIMERS, 1_000)
+
+
+async def test_who_sleeps_on_the_clock_takes_no_signal_that_is_meant_for_the_timers(world: World) -> None:
+    signals = world.backend.signals
+    an_hour_on = TimeMs(await world.now() + HOUR_MS)
+    sleeper = asyncio.create_task(world.backend.clock.sleep_until(an_hour_on))
+    try:
+        while await signals.wait(TIMERS, 1):
+            pass  # what the birth of the world left behind
+        for _ in range(20):
+            await signals.rouse(TIMERS)
+            assert await signals.wait(TIMERS, 1_000)
+        assert not sleeper.done()
+        await world.advance(HOUR_MS)
+        async with asyncio.timeout(10):
+            await sleeper
+    finally:
+        sleeper.cancel()
