@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 from pydantic import JsonValue
 from ray.exceptions import RayError
 
-import ray
 from actors import cluster, installation
 from actors.local_ray import Place
 from actors.names import NAMESPACE, ROOT
@@ -118,6 +118,7 @@ async def _tree() -> AsyncIterator[Tree]:
         ray.shutdown()
         await asyncio.to_thread(installation.down, settings)
         server.purge(home)
+        shutil.rmtree(Place.of(settings).temp_dir.parent)
         shutil.rmtree(home)
 
 

@@ -26,7 +26,7 @@ KINDS = {"c": "checkpoint", "x": "control", "l": "log", "b": "ledger", "m": "mai
 
 async def measure(scale: Scale) -> Outcome:
     count = 1_000 if scale is Scale.QUICK else 100_000 if scale is Scale.FULL else 10_000
-    idle_s = 3.0 if scale is Scale.QUICK else 10.0
+    idle_s = 3.0 if scale is Scale.QUICK else 30.0
     ours, detail = await _ours(count, idle_s)
     raw = await _bare(count)
     none, many = detail["commands_per_s_none"], detail["commands_per_s_many"]
@@ -41,7 +41,7 @@ async def measure(scale: Scale) -> Outcome:
             ),
             Row(
                 f"Redis commands while all sleep, {count:,} (bare: with none)", "/s", many, none,
-                Goal("as with none", at_most=1.05),
+                Goal("as with none (<= 1.05x)", at_most=1.05),
             ),
             Row(
                 f"processes for {count:,} sleepers", "", float(str(detail["processes"])), None,

@@ -66,6 +66,7 @@ class Timekeeper:
     worst_lateness_ms: int = 0
     fired: int = 0
     idle_ms: int = IDLE_MS
+    _listening: "asyncio.Task[bool] | None" = None
 
     async def step(self) -> int:
         looks = await asyncio.gather(
@@ -77,7 +78,17 @@ class Timekeeper:
         return max(0, min([self.idle_ms, *ahead]))
 
     async def wait(self, pause_ms: int) -> None:
-        await self.backend.signals.wait(TIMERS, pause_ms)
+        """Sleeps to the millisecond: Redis ends a blocking pop on a grid of 100 ms, so the pop outlasts the pause."""
+        if self._listening is None:
+            self._listening = asyncio.create_task(self.backend.signals.wait(TIMERS, self.idle_ms))
+        try:
+            done, _ = await asyncio.wait({self._listening}, timeout=pause_ms / 1000)
+        except asyncio.CancelledError:
+            self._listening.cancel()
+            raise
+        for listening in done:
+            self._listening = None
+            listening.result()
 
 
 @dataclass(slots=True)

@@ -1,8 +1,9 @@
 """Runs of the simulation from the command line.
 
-    python -m maestro.testing --seeds 10000 --from 0     many seeds, on all cores; exit 1 if any fails
-    python -m maestro.testing --seed 17                  one seed, twice, with all that is known of it
-    python -m maestro.testing --story                    three weeks, once undisturbed and once per cut point
+`python -m maestro.testing` with
+    --seeds 10000 --from 0     many seeds, on all cores; exit 1 if any fails
+    --seed 17                  one seed, twice, with all that is known of it
+    --story                    three weeks, once undisturbed and once per cut point
 """
 
 import argparse
@@ -49,9 +50,7 @@ def _say(text: str) -> None:
 def _replay(seed: int) -> int:
     first, second = simulate(seed), simulate(seed)
     _say(f"seed {seed}: {first.options}")
-    _say(
-        f"{first.virtual_s:.0f} virtual seconds, {first.ticks} ticks, {first.faults} faults, {first.fenced} stale writes refused"
-    )
+    _say(f"{first.virtual_s:.0f} virtual seconds, {first.ticks} ticks, {first.faults} faults, fenced {first.fenced}")
     for violation in first.violations:
         _say(f"  {violation}")
     if first != second:
@@ -73,9 +72,7 @@ def _many(seeds: Iterable[int], jobs: int) -> int:
             _say(f"{len(verdicts)} seeds, {time.monotonic() - began_s:.0f} s")
     failed = [verdict.seed for verdict in verdicts if verdict.violations]
     days = sum(verdict.virtual_s for verdict in verdicts) / 86_400
-    totals = {
-        what: sum(getattr(verdict, what) for verdict in verdicts) for what in ("ticks", "faults", "fenced")
-    }
+    totals = {what: sum(getattr(verdict, what) for verdict in verdicts) for what in ("ticks", "faults", "fenced")}
     told = ", ".join(f"{what} {total}" for what, total in totals.items())
     _say(f"{len(verdicts)} seeds, {len(failed)} failed; {days:.1f} virtual days; {told}")
     if failed:
@@ -86,7 +83,7 @@ def _many(seeds: Iterable[int], jobs: int) -> int:
 def _cut_the_story(jobs: int) -> int:
     began_s, whole = time.monotonic(), tell()
     places = list(cuts(whole))
-    _say(f"three weeks undisturbed: {whole.writes} writes, {time.monotonic() - began_s:.1f} s, state {whole.state[:16]}")
+    _say(f"three weeks: {len(whole.writes)} writes in {time.monotonic() - began_s:.1f} s, state {whole.state[:16]}")
     wrong = 0
     for story in _spread(tell, places, jobs):
         if story.state != whole.state or story.wrong:

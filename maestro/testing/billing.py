@@ -1,7 +1,7 @@
 """A model provider inside the process: deterministic, billed on its own side, and unreliable where it is told to be.
 
-It speaks no wire format (that is `maestro.testing.provider`): it is what stands behind a PagerDesk. Its answers are those
-of the rehearsal model. The bill is kept call by call, so that what it holds can be laid beside the ledger.
+It speaks no wire format (that is `maestro.testing.provider`): it is what stands behind a PagerDesk. Its answers are
+those of the rehearsal model. The bill is kept call by call, so that it can be laid beside the ledger.
 """
 
 import asyncio
@@ -19,9 +19,7 @@ from maestro.pager.request import ModelRequest
 
 PROVIDER = "rehearsal"
 PRICES = PriceTable(
-    tiers={
-        tier: (PricedTarget(target=f"{PROVIDER}/{tier}", price=price),) for tier, price in REHEARSAL_PRICES.items()
-    }
+    tiers={tier: (PricedTarget(target=f"{PROVIDER}/{tier}", price=price),) for tier, price in REHEARSAL_PRICES.items()}
 )
 AWAY_MS = 2_000  # what a provider that is down names as the time to come back
 

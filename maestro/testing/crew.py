@@ -138,7 +138,7 @@ class Crew:
         pager, desk = self._members[PAGER].process, self._desk
         if desk is None or not pager.alive:
             raise _pager_died()
-        asked = pager.run(desk.call(request))
+        asked: asyncio.Task[ModelCallResult] = pager.run(desk.call(request))
         asked.add_done_callback(_seen)
         await asyncio.wait({asked})
         if asked.cancelled():

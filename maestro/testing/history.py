@@ -9,8 +9,9 @@ import hashlib
 from collections import Counter
 from typing import Any
 
+from maestro.budget.vector import USD
 from maestro.errors import ContinuationNotFoundError
-from maestro.ids import ContinuationId, Epoch
+from maestro.ids import CallId, ContinuationId, Epoch
 from maestro.runtime.backend import Backend
 from maestro.testing.faults import CLIENT, WRITES, Fault
 from maestro.testing.process import Process
@@ -31,6 +32,8 @@ class History:
         self.faults: Counter[str] = Counter()
         """`fault call` -> how often."""
         self.deaths: Counter[str] = Counter()
+        self.settled: dict[CallId, int] = {}
+        """Call -> the micro-dollars that its pager told the store of."""
         self._backend = backend
         self._digest = hashlib.sha256()
 
@@ -51,7 +54,10 @@ class History:
         """Notes what the call changed; whether its caller ever hears of it is another matter."""
         if by.name in WRITES and by.process != CLIENT and _changed(by.name, arguments, reply):
             self.changes.append(by.number)
-        if by.name == "store.commit":
+        if by.name == "journals.settle":
+            call_id, charge = arguments[2], arguments[5]
+            self.settled[call_id] = max(charge[USD], self.settled.get(call_id, 0))
+        elif by.name == "store.commit":
             await self._committed(arguments[0], reply)
         elif by.name in FENCED_WRITES:
             await self._only_current(by.name, arguments[0], arguments[1], None)

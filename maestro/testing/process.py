@@ -26,6 +26,7 @@ class Process:
     unconnected_until_s: float = 0.0
     breaks: int = 0
     """How often its connection broke: a call under way over a break has no reply."""
+    _last_wake_s: float = 0.0
     _last_arrival_s: float = 0.0
     _tasks: dict["asyncio.Task[Any]", None] = field(default_factory=dict)
 
@@ -51,10 +52,11 @@ class Process:
             await asyncio.wait(tuple(self._tasks))
 
     async def present(self) -> None:
-        """Returns when the process runs: never for a dead one, later for a paused one."""
+        """Returns when the process runs: never for a dead one, later for a paused one, in the order of the calls."""
         now_s = asyncio.get_running_loop().time()
-        if self.alive and self.paused_until_s > now_s:
-            await asyncio.sleep(self.paused_until_s - now_s)
+        if self.alive and max(self.paused_until_s, self._last_wake_s) > now_s:
+            self._last_wake_s = max(self.paused_until_s, self._last_wake_s + TURN_S)
+            await asyncio.sleep(self._last_wake_s - now_s)
         if not self.alive:
             raise asyncio.CancelledError
 
@@ -87,9 +89,7 @@ def unreachable(why: str) -> StoreUnavailable:
 def own_tasks(loop: asyncio.AbstractEventLoop) -> None:
     """Every task of `loop` belongs to the process that starts it."""
 
-    def make(
-        loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any
-    ) -> "asyncio.Task[Any]":
+    def make(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "asyncio.Task[Any]":
         task = asyncio.Task(work, loop=loop, **options)
         context = options.get("context")
         process = _current.get() if context is None else context.get(_current)

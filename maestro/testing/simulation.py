@@ -16,7 +16,7 @@ from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.lifecycle import TERMINAL
 from maestro.continuation.mail import Control
 from maestro.continuation.wait import ApprovalResolution, BudgetGrant, parts
-from maestro.errors import ContinuationTriggerMismatchError, Conflict
+from maestro.errors import Conflict, ContinuationTriggerMismatchError
 from maestro.ids import ContinuationId
 from maestro.runtime import verbs
 from maestro.testing.billing import BillingProvider
@@ -127,8 +127,9 @@ class _Run:
         self._monitor = await world.start(
             "literature", "computations that sleep, sparse rewards", Budget(usd="0.5"), input={"subject": "papers"}
         )
-        while any([await self._rev(cid) < 1 for cid in (*self._deeds.tallies, self._monitor)]):
-            await asyncio.sleep(1)
+        for cid in (*self._deeds.tallies, self._monitor):
+            while await self._rev(cid) < 1:  # noqa: ASYNC110 - nothing tells of a first tick
+                await asyncio.sleep(1)
 
     async def _rev(self, cid: ContinuationId) -> int:
         return (await verbs.glance_of(self._world.at, cid)).rev

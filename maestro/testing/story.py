@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import orjson
-
 from pydantic import JsonValue
 
 from maestro.budget.vector import Budget
@@ -24,15 +23,17 @@ from maestro.testing.checks import audit
 from maestro.testing.faults import CutPoint
 from maestro.testing.world import SLOW, World
 
-KEPT = {"behaviour", "behaviour_version", "status", "stop_reason", "hold", "goal", "parent", "children", "input", "state"} | {
-    "result"
-}
+KEPT = {"behaviour", "behaviour_version", "status", "stop_reason", "hold", "goal", "parent", "children"}
+KEPT |= {"input", "state", "result"}
 DAYS = 21
 DAY_S = 86_400.0
 MORNING_S, NOON_S = 6 * 3_600.0, 12 * 3_600.0
 GOAL = "reinforcement learning with sparse rewards for robots"
 PAPERS = (
-    ("Sparse rewards in robot learning", "Reinforcement learning of robots under sparse rewards, by curiosity. It works."),
+    (
+        "Sparse rewards in robot learning",
+        "Reinforcement learning of robots under sparse rewards, by curiosity. It works.",
+    ),
     ("A survey of medieval tapestry", "Dyes and looms of the fifteenth century. Wool was dear."),
     ("On the growth of lichens", "Lichens grow slowly. We measured them for nine years."),
     ("Robots that learn", "We train robots by reinforcement learning. It takes long, and much electricity."),
@@ -80,7 +81,7 @@ async def _live(world: World) -> ContinuationId:
     for day in range(DAYS):
         await _until(world, day * DAY_S + MORNING_S)
         title, abstract = PAPERS[day % len(PAPERS)]
-        paper = {"title": title, "abstract": abstract, "link": f"https://example.org/{day}"}
+        paper: dict[str, JsonValue] = {"title": title, "abstract": abstract, "link": f"https://example.org/{day}"}
         await world.publish("arxiv.cs.RO", str(day), paper)
         await _until(world, day * DAY_S + NOON_S)
         await _answer(world, root, approved=day % 2 == 0)

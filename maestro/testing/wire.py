@@ -1,7 +1,7 @@
 """The connection of one process to the store, with bad luck on it: every port call of a simulation passes here.
 
-Invariant: what a call changes, it changes in one moment, between the sending and the reply; everything that can go wrong
-goes wrong before or after that moment.
+Invariant: what a call changes, it changes in one moment, between the sending and the reply; everything that can go
+wrong goes wrong before or after that moment.
 """
 
 import asyncio

@@ -5,8 +5,8 @@
         world.run(world.publish("arxiv.cs.AI", "paper-1", {"title": ...}))
         assert world.run(world.quiet())
 
-Every part but the provider is the production one: hosts, timekeeper, relay, reaper, projector, pager desk. Each runs in a
-process of its own, which a nemesis may kill, pause or cut off; a killed one is restarted.
+Every part but the provider is the production one: hosts, timekeeper, relay, reaper, projector, pager desk. Each runs
+in a process of its own, which a nemesis may kill, pause or cut off; a killed one is restarted.
 Invariant: the same seed, nemesis and code give the same run, to the byte (`fingerprint`).
 What is not here: Ray, Redis, real time. What is checked afterwards: `maestro.testing.checks`.
 """
@@ -67,7 +67,7 @@ class World:
         clock: ManualClock | None = None,
         provider: BillingProvider | None = None,
     ) -> None:
-        pace = pace or Pace()
+        self.pace = pace = pace or Pace()
         self.clock = clock or LoopClock()
         self.backend: Backend = MemoryBackend(pace.partitions, self.clock)
         self.history = History(self.backend)
@@ -98,7 +98,7 @@ class World:
         self._publisher = MeshPublisher(self.people.backend.router, pace.partitions)
 
     def __enter__(self) -> Self:
-        self.log = self._stack.enter_context(structlog.testing.capture_logs())  # type: ignore[assignment]
+        self.log = self._stack.enter_context(structlog.testing.capture_logs())
         self._stack.enter_context(drawn_from(self._names.getrandbits))
         own_tasks(self._loop)
         self._loop.set_exception_handler(self.history.defect)

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
@@ -173,3 +174,5 @@ def own_redis() -> Iterator[OwnRedis]:
         yield redis
     finally:
         redis.close()
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]  # later tests count processes; it starts again
+        resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]

@@ -182,3 +182,9 @@ async def test_who_sleeps_on_the_clock_takes_no_signal_that_is_meant_for_the_tim
             await sleeper
     finally:
         sleeper.cancel()
+
+
+@pytest.mark.parametrize("timeout_ms", [0, 1, 2])
+async def test_the_shortest_wait_for_a_signal_ends(world: World, timeout_ms: int) -> None:
+    async with asyncio.timeout(10):
+        assert not await world.backend.signals.wait("nobody rings this", timeout_ms)

@@ -101,7 +101,7 @@ def test_a_world_tells_what_became_of_everybody() -> None:
 
 def test_who_waits_for_what_cannot_come_is_told_at_once() -> None:
     async def forever() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - it shall spin
             await asyncio.sleep(0)
 
     with World(1) as world, pytest.raises(Standstill, match="time has stood still"):

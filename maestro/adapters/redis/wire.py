@@ -36,6 +36,7 @@ from maestro.errors import MaestroError, StoreRefused, StoreUnavailable
 
 SCRIPTS = Path(__file__).parent / "scripts"
 _LIBRARY = (SCRIPTS / "lib.lua").read_text()
+SHORTEST_BLOCK_MS = 2  # Redis before 6.2.9 and 7.0.8 takes a blocking pop of 1 ms, like one of 0, for ever
 SOCKET_TIMEOUT_S = 10.0  # longer than the slowest script allowed (F20), shorter than a lease and a half
 CONNECT_TIMEOUT_S = 5.0
 
@@ -87,8 +88,9 @@ class Wire:
 
     async def pop(self, lists: Sequence[str], timeout_ms: int) -> bool:
         """True as soon as one of `lists` gave an element, False after `timeout_ms`."""
+        timeout_s = max(timeout_ms, SHORTEST_BLOCK_MS) / 1000
         try:
-            return await self._blocking.blpop(list(lists), timeout=timeout_ms / 1000) is not None
+            return await self._blocking.blpop(list(lists), timeout=timeout_s) is not None
         except RedisError as error:
             raise translated(error) from error
 
