@@ -109,7 +109,7 @@ class Maestro:
         for partition in verbs.partitions(at):
             cids = await at.backend.records.ids(partition)
             glances = await asyncio.gather(*(at.backend.records.glance(cid) for cid in cids))
-            rows += [views.row(views.opened(glance, at.seal, at.tenant)) for glance in glances if glance is not None]
+            rows += [views.row_of(glance, at.seal, at.tenant) for glance in glances if glance is not None]
         return sorted(rows, key=lambda row: str(row["id"]))
 
     async def aclose(self) -> None:

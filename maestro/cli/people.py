@@ -117,7 +117,9 @@ def _confidence(row: Row) -> str:
 
 def _links(row: Row) -> str:
     links = row["links"]
-    return "  ".join(map(str, links)) if isinstance(links, list) and links else "without evidence"
+    if isinstance(links, list) and links:
+        return "  ".join(map(str, links))
+    return "no link" if row["evidence"] else "without evidence"
 
 
 def _cell(key: str) -> Callable[[Row], str]:

@@ -46,6 +46,22 @@ def opened(glance: Glance, seal: Seal, tenant: TenantId) -> View:
     return View(glance, Checkpoint.model_validate_json(envelope.body))
 
 
+def row_of(glance: Glance, seal: Seal, tenant: TenantId) -> dict[str, JsonValue]:
+    """One line of `list`; a damaged continuation has one too, which says what is wrong with it."""
+    try:
+        return row(opened(glance, seal, tenant))
+    except IntegrityError as error:
+        nothing = dict.fromkeys(("name", "goal", "parent", "updated_at_ms"))
+        spent = glance.ledger.account("usd").spent
+        told: dict[str, JsonValue] = {
+            "behaviour": "?",
+            "activity": "waiting_on_you",
+            "status": "pending",
+            "hold": "damaged",
+        }
+        return {"id": glance.cid, **nothing, **told, "rev": glance.rev, "reason": str(error), "spent_usd_micros": spent}
+
+
 def row(view: View) -> dict[str, JsonValue]:
     """One line of `list`."""
     c = view.checkpoint

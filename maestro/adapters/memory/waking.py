@@ -104,7 +104,7 @@ def adopt(state: PartitionState, pool: str, holder: HolderId, lease_ms: int) -> 
         checkpoint=row.checkpoint,
         wake_keys=row.vigil.wake_keys,
         controls=tuple(row.controls),
-        mail=tuple(row.mail[:MAIL_READ_AT_ONCE]),
+        mail=_mail_for(row),
         batch=row.scratch.batch,
         journal=dict(row.scratch.journal),
         ledger=row.ledger,
@@ -112,6 +112,13 @@ def adopt(state: PartitionState, pool: str, holder: HolderId, lease_ms: int) -> 
         ready_since_ms=ready_since_ms,
         last_error=tenure.error,
     )
+
+
+def _mail_for(row: Row) -> tuple[Mail, ...]:
+    """The oldest MAIL_READ_AT_ONCE; all of it where what woke it, or its fixed batch, may lie behind them."""
+    oldest = row.mail[:MAIL_READ_AT_ONCE]
+    seen = row.scratch.batch is None and any(wakes(row.vigil.wake_keys, mail.wake_key) for mail in oldest)
+    return tuple(oldest if seen or len(row.mail) <= MAIL_READ_AT_ONCE else row.mail)
 
 
 def let_go(state: PartitionState, row: Row) -> None:

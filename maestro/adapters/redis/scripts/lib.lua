@@ -6,6 +6,7 @@
 --   jn children still to join, hd hold, fr frozen (2: ready when thawed), pa parent, cs control mails seen at adoption, lh last holder
 local P = KEYS[1] .. ':'
 local MAILBOX_LIMIT = 10000
+local MAIL_READ_AT_ONCE = 1000
 local SIGNAL_LIMIT = 64
 local TERMINAL = {completed = true, failed = true, expired = true, cancelled = true, superseded = true}
 local BOUNDED = {event = true, message = true}
@@ -181,6 +182,18 @@ local function held_away(cid, holder)
   call('HSET', X(cid), 'h', '')
 end
 
+-- The mail that an adopter sees: the oldest 1,000; all of it where what woke it, or its fixed batch, may lie behind them.
+local function mail_for(cid, wk)
+  local lines = call('LRANGE', P .. 'm:' .. cid, 0, MAIL_READ_AT_ONCE - 1)
+  if #lines < MAIL_READ_AT_ONCE then return lines end
+  if call('HEXISTS', P .. 'j:' .. cid, 'batch') == 0 then
+    for _, line in ipairs(lines) do
+      if wakes(wk, string.match(line, '^%S+')) then return lines end
+    end
+  end
+  return call('LRANGE', P .. 'm:' .. cid, 0, -1)
+end
+
 local function adopt(pool, holder, lease_ms, at)
   for _ = 1, 16 do
     local popped = call('ZPOPMIN', P .. 'ready:' .. pool)
@@ -197,7 +210,7 @@ local function adopt(pool, holder, lease_ms, at)
       count('adopted')
       return {
         cid, epoch, tonumber(x[4]), tries, call('GET', P .. 'c:' .. cid), x[5], call('LRANGE', P .. 'k:' .. cid, 0, 99),
-        call('LRANGE', P .. 'm:' .. cid, 0, 999), call('HGETALL', P .. 'j:' .. cid), call('HGETALL', P .. 'b:' .. cid),
+        mail_for(cid, x[5]), call('HGETALL', P .. 'j:' .. cid), call('HGETALL', P .. 'b:' .. cid),
         text(at), popped[2], call('HGET', P .. 'err', cid),
       }
     end
