@@ -16,7 +16,7 @@ CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/
                  tests/unit/field tests/unit/tick tests/property)
 CORE_CONTRACT := $(wildcard tests/contract/test_store_*.py)
 
-.PHONY: setup demo test test-core lint bench lock clean help
+.PHONY: setup demo test test-core lint sim bench lock clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -24,6 +24,7 @@ help:
 	@echo "make demo       the main job, offline, in under two minutes"
 	@echo "make test       lint, the core alone, then the whole suite"
 	@echo "make lint       ruff, mypy, pyright, layers"
+	@echo "make sim        10,000 simulated runs, three weeks cut at every write, 200,000 rule steps against each store"
 	@echo "make bench      each figure beside its bare loop"
 	@echo "make lock       new lock files (needs uv)"
 
@@ -67,6 +68,12 @@ lint: setup
 	@if $(BIN)/pyright --version >/dev/null 2>&1; then echo $(BIN)/pyright; $(BIN)/pyright; \
 	  else echo "pyright: not run, it cannot start here (it needs node)"; fi
 	$(BIN)/lint-imports --no-logo
+
+# The long form of what `make test` runs a tenth of.
+sim: setup
+	$(BIN)/python -m maestro.testing --seeds 10000 --from 0
+	$(BIN)/python -m maestro.testing --story
+	MAESTRO_MODEL_STEPS=200000 $(BIN)/python -m pytest -q tests/property/test_store_model.py -k "model_says"
 
 bench: setup
 	$(BIN)/python -m benchmarks

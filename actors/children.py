@@ -20,7 +20,6 @@ from typing import Any
 import ray
 import structlog
 from pydantic import JsonValue
-from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError
 
 from actors import rosters
@@ -43,7 +42,7 @@ class Living:
     """One incarnation of a child that answered `ready()`."""
 
     spec: ChildSpec
-    handle: ActorHandle[Any]
+    handle: Any
     incarnation: HolderId
     pid: int
     node: str
@@ -124,12 +123,12 @@ async def sweep(spec: ChildSpec) -> None:
     await rosters.forget(actor_name(spec))
 
 
-def _create(spec: ChildSpec, name: str, incarnation: HolderId) -> ActorHandle[Any]:
+def _create(spec: ChildSpec, name: str, incarnation: HolderId) -> Any:
     keywords: dict[str, JsonValue] = {**spec.args, "incarnation": incarnation}
     if spec.type == "supervisor":
         keywords["spec"] = spec.model_dump_json(exclude_defaults=True)
     actor_class: Any = ray.remote(load(spec.start))
-    handle: ActorHandle[Any] = actor_class.options(name=name, **ray_options(spec)).remote(**keywords)
+    handle: Any = actor_class.options(name=name, **ray_options(spec)).remote(**keywords)
     return handle
 
 
@@ -158,14 +157,14 @@ def ray_options(spec: ChildSpec) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _lookup(name: str) -> ActorHandle[Any] | None:
+def _lookup(name: str) -> Any:
     try:
         return ray.get_actor(name, NAMESPACE)
     except ValueError:
         return None
 
 
-def _living(spec: ChildSpec, handle: ActorHandle[Any], ready: dict[str, Any]) -> Living:
+def _living(spec: ChildSpec, handle: Any, ready: dict[str, Any]) -> Living:
     now_ms = time.time_ns() // 1_000_000
     return Living(spec, handle, HolderId(ready["incarnation"]), ready["pid"], ready["node"], now_ms)
 

@@ -14,7 +14,6 @@ from typing import Any
 import ray
 import structlog
 from pydantic import JsonValue
-from ray.actor import ActorHandle
 
 from actors import tree
 from actors.children import PENDING_CALLS
@@ -98,7 +97,7 @@ class RootSupervisor:
         return Supervising(ROOT, self._spec, self._obituaries)
 
 
-def plant(spec: ChildSpec, obituary: str | None = None, rest_ms: int = REST_MS) -> ActorHandle[Any]:
+def plant(spec: ChildSpec, obituary: str | None = None, rest_ms: int = REST_MS) -> Any:
     """The living root of this cluster, made from `spec` where there is none; the caller awaits its `ready()`.
 
     Raises:
@@ -107,7 +106,7 @@ def plant(spec: ChildSpec, obituary: str | None = None, rest_ms: int = REST_MS) 
     if spec.id != ROOT or spec.type != "supervisor":
         raise InvalidInput(f"{spec.type} {spec.id!r} is no root", field="id", hint="use type supervisor and id root")
     actor_class: Any = ray.remote(RootSupervisor)
-    handle: ActorHandle[Any] = actor_class.options(
+    handle: Any = actor_class.options(
         name=ROOT,
         namespace=NAMESPACE,
         lifetime="detached",
@@ -120,7 +119,7 @@ def plant(spec: ChildSpec, obituary: str | None = None, rest_ms: int = REST_MS) 
     return handle
 
 
-async def uproot(root: ActorHandle[Any]) -> None:
+async def uproot(root: Any) -> None:
     """The whole tree has ended in order, and the root with it."""
     await root.stop.remote("shutdown")
     await asyncio.to_thread(ray.kill, root, no_restart=True)

@@ -149,7 +149,7 @@ class CutPoint:
         if call == "signals.wait":
             return None
         self.calls += 1
-        if self.calls != self.at:
+        if self.calls != self.at or process == CLIENT:
             return None
         self.cut = f"{process} {'after' if self.after else 'before'} {call}"
         return Fault.CRASH_AFTER if self.after else Fault.CRASH_BEFORE

@@ -194,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
     """One connection: reads a request, acts one act out."""
 
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]  # it is made for this server alone
     timeout = 5  # seconds for a client to send its request
 
     def log_message(self, format: str, *args: object) -> None:

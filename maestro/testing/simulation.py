@@ -203,8 +203,8 @@ class _Run:
         return self._read[cid][1]
 
     async def _at_rest(self) -> bool:
-        """Nothing is on its way, no timer is set, nobody has a living child."""
-        if not await self._world.quiet(within_s=0):
+        """Nothing is on its way, no timer is set. No time passes while this is found out."""
+        if not await self._world.is_quiet():
             return False
         for partition in verbs.partitions(self._world.at):
             if (await self._world.backend.records.counts(partition))["timers"]:

@@ -152,7 +152,7 @@ class World:
     async def quiet(self, within_s: float = 600.0) -> bool:
         """True as soon as nobody is ready or held and nothing is on its way; False when that takes longer."""
         deadline_s = self._loop.time() + within_s
-        while not await self._is_quiet():
+        while not await self.is_quiet():
             if self._loop.time() > deadline_s:
                 return False
             await asyncio.sleep(LOOK_S)
@@ -173,7 +173,8 @@ class World:
     async def _begin(self) -> None:
         self._crew.begin()
 
-    async def _is_quiet(self) -> bool:
+    async def is_quiet(self) -> bool:
+        """True when nobody is ready, held or to be tried again, and nothing is on its way."""
         for partition in partitions(self.at):
             counts = await self.backend.records.counts(partition)
             ready = sum(depth for name, depth in counts.items() if name.startswith("ready:"))

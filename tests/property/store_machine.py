@@ -27,8 +27,18 @@ from maestro.ids import CallId, ContinuationId, HolderId, Partition, Rev, drawn_
 from maestro.mesh.event import Event
 from maestro.runtime.backend import Backend
 from maestro.tick.store import Adopted, Commit, JournalEntry
-from tests.contract.support import World, batch_of, child_birth, control, ended, finish, happening, intent, letter
-from tests.contract.support import tick_end
+from tests.contract.support import (
+    World,
+    batch_of,
+    child_birth,
+    control,
+    ended,
+    finish,
+    happening,
+    intent,
+    letter,
+    tick_end,
+)
 
 STEP_MS, OFF_MS = 10_000, 5_000
 LEASE_MS = 3 * STEP_MS + OFF_MS
@@ -119,7 +129,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.begun_ms = self.do(self.backend.clock.now_ms())
 
     def do(self, work: Awaitable[Any]) -> Any:
-        return self.loop.run_until_complete(work)  # type: ignore[arg-type]
+        return self.loop.run_until_complete(work)
 
     def teardown(self) -> None:
         self.do(self.world.audit())
@@ -140,6 +150,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.do(self.backend.store.create(birth)) is True
         assert self.do(self.backend.store.create(birth)) is False
         self.rows[birth.cid] = Row(birth.cid, None, budget, unread=["start"])
+        return None
 
     @rule(who=PICK, lane=st.sampled_from(["message", "message", "control", "again"]))
     def deliver(self, who: int, lane: str) -> None:
@@ -176,10 +187,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(holder=st.sampled_from(HOLDERS))
     def adopt(self, holder: HolderId) -> None:
-        due = []
-        for row in self.rows.values():
-            if row.ready:
-                due.append((self.do(self.backend.records.glance(row.cid)).ready_since_ms, row.cid))
+        waiting = [row.cid for row in self.rows.values() if row.ready]
+        due = [(self.do(self.backend.records.glance(cid)).ready_since_ms, cid) for cid in waiting]
         adopted = self.do(self.backend.store.adopt("default", holder, LEASE_MS, HERE))
         assert (None if adopted is None else adopted.cid) == min(due, default=(0, None))[1]
         if adopted is not None:
@@ -214,6 +223,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             assert self._record(adopted, entry) == entry
             row.journal[ordinal], row.reserved[entry.call_id] = entry, price
+        return None
 
     def _record(self, adopted: Adopted, entry: JournalEntry) -> JournalEntry | None:
         """None when there is not enough money."""
@@ -273,13 +283,14 @@ class StoreMachine(RuleBasedStateMachine):
         except BudgetExceededError:
             assert child is not None
             assert child > row.free
-            return
+            return None
         assert not committed.duplicate
         assert child is None or ending == "finish" or child <= row.free
         self._committed(row, commit, due_ms, child if "births" in wishes else None)
         if committed.next is not None:
             assert then is not None
             self._take(committed.next, then)
+        return None
 
     def _committed(self, row: Row, commit: Commit, due_ms: int | None, child: int | None) -> None:
         self.stale.append(self.hands.pop(row.cid))
@@ -326,6 +337,7 @@ class StoreMachine(RuleBasedStateMachine):
             row.retry_ms = self.now_ms + retry_ms
         else:
             row.make_ready()
+        return None
 
     # ------------------------------------------------------------ what is stale, and what is repeated
 
@@ -345,7 +357,7 @@ class StoreMachine(RuleBasedStateMachine):
                 self.do(store.release(stale.cid, stale.epoch, 0, "stale", True))
         except Fenced as fenced:
             assert not repeat
-            assert (fenced.epoch, fenced.current) == (stale.epoch, row.epoch)
+            assert (fenced.epoch, fenced.current) == (stale.epoch, row.epoch)  # noqa: PT017 - a rule, not a test
         else:
             assert repeat
 
@@ -370,7 +382,7 @@ class StoreMachine(RuleBasedStateMachine):
         try:
             self.do(self.backend.store.commit(replace(tick_end(adopted), rev=Rev(adopted.rev + 1 + off))))
         except Fenced as fenced:
-            assert fenced.current == row.epoch
+            assert fenced.current == row.epoch  # noqa: PT017 - a rule, not a test
         else:
             raise AssertionError("a revision was skipped or written twice")
 
@@ -473,7 +485,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert money == (row.granted, sum(row.reserved.values()), row.spent, row.lent)
 
     def _idle(self) -> None:
-        """The rule found nothing to do: it is no step. (A precondition would make what is drawn hang on real time.)"""
+        """The rule found nothing to do: it is no step. (A precondition would make what is drawn hang on real time.)."""
         self.steps["done"] -= 1
         self.steps["idle"] += 1
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from maestro.adapters.memory import commit as commits
@@ -96,6 +96,7 @@ def _steps(loop: asyncio.AbstractEventLoop, opened: Callable[[], Awaitable[Backe
             database=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate] if wanted == SOME else list(Phase),
         ),
     )
     return counted["done"]

@@ -56,7 +56,7 @@ async def _no_second_request(*_: object, **__: object) -> NoReturn:
 
 def configure() -> None:
     """Litellm is set up as the module says; repeated, it changes nothing."""
-    litellm.telemetry = False
+    litellm.telemetry = False  # pyright: ignore[reportAttributeAccessIssue]  # set by a star import
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.drop_params = False
