@@ -42,6 +42,10 @@ $(READY):
 demo: setup
 	$(BIN)/maestro demo
 
+# The simulation and the model-based test in their short form; `make sim` runs the long one.
+test test-core: export MAESTRO_MODEL_STEPS ?= 2000
+test test-core: export MAESTRO_SIM_SEEDS ?= 100
+
 test: setup lint test-core
 	$(BIN)/python -m pytest
 

