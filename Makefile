@@ -43,8 +43,8 @@ demo: setup
 	$(BIN)/maestro demo
 
 # The simulation and the model-based test in their short form; `make sim` runs the long one.
-test test-core: export MAESTRO_MODEL_STEPS ?= 2000
-test test-core: export MAESTRO_SIM_SEEDS ?= 100
+test test-core: export MODEL_STEPS ?= 2000
+test test-core: export SIM_SEEDS ?= 100
 
 test: setup lint test-core
 	$(BIN)/python -m pytest
@@ -77,7 +77,7 @@ lint: setup
 sim: setup
 	$(BIN)/python -m maestro.testing --seeds 10000 --from 0
 	$(BIN)/python -m maestro.testing --story
-	MAESTRO_MODEL_STEPS=200000 $(BIN)/python -m pytest -q tests/property/test_store_model.py -k "model_says"
+	MODEL_STEPS=200000 $(BIN)/python -m pytest -q tests/property/test_store_model.py -k "model_says"
 
 bench: setup
 	$(BIN)/python -m benchmarks

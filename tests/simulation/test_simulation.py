@@ -27,7 +27,7 @@ from maestro.testing.story import cuts, tell
 from maestro.testing.world import World
 from maestro.tick.store import Commit
 
-SEEDS = int(os.environ.get("MAESTRO_SIM_SEEDS", "1000"))
+SEEDS = int(os.environ.get("SIM_SEEDS", "1000"))
 CAUGHT_WITHIN = 60  # seeds; a build without one of the four guards is caught long before
 JOBS = os.cpu_count() or 1
 
