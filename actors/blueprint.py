@@ -1,10 +1,11 @@
 """The supervisor tree of an installation, as one value.
 
     root                                                  one_for_one
-    ├─ system   rest_for_one   timekeeper · relay · reaper · projector
+    ├─ system   rest_for_one   timekeeper · relay · reaper · projector (· herald)
     ├─ pager                   the only process with litellm and the providers' keys
     ├─ pools    one_for_one    pool/default/n, pool/swarm/n, continuation/<id> (dedicated), placer
-    └─ sources  one_for_one    source-keeper, source/<name>
+    ├─ sources  one_for_one    source-keeper, source/<name>
+    └─ own      one_for_one    actors of your own, where there are any (actors.supervised)
 
 Not here: how a tree is started (actors.root) and what a restart is (maestro.supervision).
 """
@@ -14,6 +15,7 @@ from pydantic import JsonValue
 from actors.continuation import CONTINUATION_ACTOR
 from actors.loops import LOOP_ACTOR
 from actors.names import (
+    HERALD,
     PAGER,
     PLACER,
     PROJECTOR,
@@ -28,11 +30,13 @@ from actors.pager import PAGER as PAGER_ACTOR
 from actors.placing import PLACER_ACTOR
 from actors.reporting import REPORT
 from actors.source_keeper import SOURCE_KEEPER_ACTOR
+from actors.supervised import own_specs, own_supervisor
 from actors.supervisor import SUPERVISOR
 from maestro.settings import Settings
-from maestro.supervision.spec import ChildSpec, Intensity
+from maestro.supervision.spec import ChildSpec, Intensity, Pace
 
 MASS_DEATH = Intensity(max_restarts=1_000, max_seconds=60)  # a lost node ends a whole pool at once: no crash loop
+PACE = Pace(at_once=8, per_second=20)  # a start is 0.6 s of a core here: more at once only make each other late
 
 
 def tree(settings: Settings) -> ChildSpec:
@@ -44,12 +48,12 @@ def tree(settings: Settings) -> ChildSpec:
         type="supervisor",
         intensity=Intensity(max_restarts=10, max_seconds=60),
         starts_together=True,
-        children=(_system(text), _pager(text), _pools(settings, text), _sources(text)),
+        children=(_system(settings, text), _pager(text), _pools(settings, text), _sources(text), *_own(settings)),
     )
 
 
-def _system(text: str) -> ChildSpec:
-    roles = (TIMEKEEPER, RELAY, REAPER, PROJECTOR)
+def _system(settings: Settings, text: str) -> ChildSpec:
+    roles = (TIMEKEEPER, RELAY, REAPER, PROJECTOR, *((HERALD,) if settings.notify_url else ()))
     loops = tuple(ChildSpec(id=role, start=LOOP_ACTOR, args={"settings": text, "role": role}) for role in roles)
     return ChildSpec(id="system", start=SUPERVISOR, type="supervisor", strategy="rest_for_one", children=loops)
 
@@ -68,6 +72,7 @@ def _pools(settings: Settings, text: str) -> ChildSpec:
         type="supervisor",
         args={"obituary": REPORT},
         intensity=MASS_DEATH,
+        pace=PACE,
         starts_together=True,
         children=(*warm, *shared, placer),
     )
@@ -81,4 +86,11 @@ def _member(pool: str, place: int, slots: int, text: str) -> ChildSpec:
 def _sources(text: str) -> ChildSpec:
     args: dict[str, JsonValue] = {"settings": text, "supervisor": "supervisor/sources"}
     keeper = ChildSpec(id=SOURCE_KEEPER, start=SOURCE_KEEPER_ACTOR, args=args)
-    return ChildSpec(id="sources", start=SUPERVISOR, type="supervisor", intensity=MASS_DEATH, children=(keeper,))
+    return ChildSpec(
+        id="sources", start=SUPERVISOR, type="supervisor", intensity=MASS_DEATH, pace=PACE, children=(keeper,)
+    )
+
+
+def _own(settings: Settings) -> tuple[ChildSpec, ...]:
+    specs = own_specs(settings.supervised)
+    return (own_supervisor(specs),) if specs else ()

@@ -23,7 +23,7 @@ from pydantic import JsonValue
 from ray.exceptions import RayActorError, RayError
 
 from actors import rosters
-from actors.exits import StartFailed, classify, unreachable_only
+from actors.exits import Ignore, StartFailed, classify, unreachable_only
 from actors.names import NAMESPACE, actor_name
 from maestro.ids import HolderId, new_holder_id
 from maestro.supervision.spec import ChildSpec, Shutdown
@@ -53,6 +53,7 @@ async def start(spec: ChildSpec) -> Living:
     """A fresh incarnation of the child, ready.
 
     Raises:
+        Ignore: it wants to be left out; nothing of it is left.
         StartFailed: it could not be created, or was not ready in time; nothing of it is left.
     """
     name = actor_name(spec)
@@ -61,12 +62,20 @@ async def start(spec: ChildSpec) -> Living:
             await kill(name)
             handle = await asyncio.to_thread(_create, spec, name, new_holder_id(name))
             return _living(spec, handle, await handle.ready.remote())
+    except Ignore:
+        await kill(name)
+        raise
     except TimeoutError:
         reason = f"not ready within {spec.ready_ms} ms"
     except Exception as error:  # noqa: BLE001 - the child's own code runs here: whatever it raises, it did not start
         reason = ": ".join(filter(None, classify(error)))
     await kill(name)
     raise StartFailed(reason)
+
+
+async def is_taken(spec: ChildSpec) -> bool:
+    """True when a living actor bears the name that the child would get."""
+    return await asyncio.to_thread(_lookup, actor_name(spec)) is not None
 
 
 async def find(spec: ChildSpec) -> Living | None:

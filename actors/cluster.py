@@ -9,6 +9,7 @@ Invariants:
 With a `ray_address` in the settings there is nothing to start or stop here: that cluster belongs to `ray up`.
 """
 
+import asyncio
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +21,13 @@ from ray.actor import ActorHandle
 
 from actors.joining import carry_token, join, shell_environment
 from actors.local_ray import Head, Place, start
-from actors.names import NAMESPACE
+from actors.names import NAMESPACE, OWN, ROOT, SUPERVISOR_PREFIX
 from actors.processes import end, find, kill_all, named
+from actors.supervised import own_supervisor
 from maestro.errors import ClusterError, NotFound
 from maestro.home import locked
 from maestro.settings import Settings
+from maestro.supervision.spec import ChildSpec
 
 COMMAND_S = 180.0  # how long another maestro command may hold the cluster
 RAYLET_GRACE_S = 10.0  # its workers end with it
@@ -74,6 +77,28 @@ class RayCluster:
             return ray.get_actor(name, namespace=NAMESPACE)
         except ValueError:
             raise NotFound(f"no actor is named {name!r}", field="name", hint="see `maestro status`") from None
+
+    async def supervise(self, spec: ChildSpec, under: str) -> None:
+        """The actor that `spec` describes runs below the supervisor of that id; `own` is made where it is missing.
+
+        Raises:
+            Conflict: an actor of that name lives already.
+            NotFound: no such supervisor lives.
+            ClusterError: it did not start, or no cluster answers.
+        """
+        await asyncio.to_thread(connect, self._settings)
+        if under == OWN:
+            await self._raise_own()
+        supervisor = await asyncio.to_thread(self.actor, f"{SUPERVISOR_PREFIX}{under}")
+        await supervisor.start_child.remote(spec.model_dump_json(exclude_defaults=True))
+
+    async def _raise_own(self) -> None:
+        root = self.actor(ROOT)
+        states = {child["id"]: child["state"] for child in await root.which_children.remote()}
+        if OWN not in states:
+            await root.start_child.remote(own_supervisor().model_dump_json(exclude_defaults=True))
+        elif states[OWN] == "stopped":
+            await root.restart_child.remote(OWN)
 
 
 def ensure(settings: Settings, warm: int = 0) -> ClusterInfo:

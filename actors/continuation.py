@@ -25,6 +25,7 @@ from maestro.ids import ContinuationId, HolderId, TenantId
 from maestro.policy.question import PolicyConfig
 from maestro.runtime.host import Host, HostSettings
 from maestro.settings import Settings
+from maestro.tick.blocks import Keeper
 from maestro.tick.mind import Faculties, ThinkingMind
 from maestro.tick.runner import Surroundings
 
@@ -90,7 +91,9 @@ class ContinuationActor:
         settings = self._settings
         backend, repertoire = await bootstrap.open_store(settings), bootstrap.repertoire(settings)
         pager = RayPager()
-        faculties = Faculties(backend.shelf, pager, await pager.prices(), PolicyConfig(advisor_enabled=False))
+        faculties = Faculties(
+            backend.shelf, pager, await pager.prices(), PolicyConfig(advisor_enabled=False), Keeper(backend.blocks)
+        )
         around = Surroundings(
             store=backend.store,
             seal=Seal(settings.mac_key_bytes()),
@@ -98,6 +101,7 @@ class ContinuationActor:
             repertoire=repertoire,
             make_mind=lambda adopted, before, journal, inbox: ThinkingMind(faculties, adopted, before, journal, inbox),
             tick_deadline_ms=settings.tick_deadline_ms,
+            defaults=settings.ttl_defaults,
         )
         how = HostSettings(pool, holder, settings.partitions, slots, settings.lease_ms, settings.idle_ms)
         return Host(how, around, backend.signals)

@@ -19,6 +19,10 @@ class EndedByShutdown(Exception):
     """A child that ended in order, although nobody asked it to: OTP's exit reason `shutdown`."""
 
 
+class Ignore(Exception):
+    """Raised by `ready()`: this child has nothing to do here and is left out; OTP's `ignore`."""
+
+
 class StartFailed(Exception):
     """A child did not become ready; the text says why."""
 

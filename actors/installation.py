@@ -8,34 +8,39 @@ from pydantic import JsonValue
 from ray.exceptions import RayError
 
 from actors import blueprint, cluster, reporting
+from actors.claiming import STORE_CLAIM
 from actors.names import NAMESPACE, ROOT
 from actors.root import plant, uproot
 from maestro import bootstrap
 from maestro.adapters.redis import server
-from maestro.continuation.lifecycle import Hold
-from maestro.continuation.mail import Control
 from maestro.errors import ClusterError
-from maestro.runtime import verbs
+from maestro.runtime.rehearsal import check_nobody_stranded
+from maestro.runtime.retry import try_held_again
 from maestro.settings import Settings
+from maestro.tick.behaviour import Repertoire
 
+STRANDED = "`maestro rehearse` lists all of them; `maestro up --accept-holds` goes on, and they wait for a migration"
 READY_S = 120.0  # a dozen actors at up to three seconds each on a busy 2-core machine, and litellm's import
 
 
-def up(settings: Settings) -> dict[str, JsonValue]:
+def up(settings: Settings, accept_holds: bool = False) -> dict[str, JsonValue]:
     """The store answers, Ray runs, the tree stands and takes work; what was held for missing code is tried again.
 
     Raises:
         InvalidInput: a behaviour module cannot be imported; nothing was started.
+        Unservable: sleepers would be held under this code, and not `accept_holds`; only the store was started.
         StoreError, ClusterError: what could not be started, and where its log is.
     """
-    known = bootstrap.repertoire(settings).names
+    known = bootstrap.repertoire(settings)
     if settings.redis_url is None:
         server.ensure(settings.home, fsync=settings.redis_fsync)
+    if not accept_holds:
+        check_nobody_stranded(asyncio.run(bootstrap.rehearsed(settings)), STRANDED)
     info = cluster.ensure(settings, warm=sum(1 for _ in blueprint.tree(settings).walk()))
     cluster.connect(settings)
     try:
         reporting.leave_settings(settings.to_json())
-        root = plant(blueprint.tree(settings), obituary=reporting.REPORT)
+        root = plant(blueprint.tree(settings), obituary=reporting.REPORT, claim=STORE_CLAIM)
         ray.get(root.ready.remote(), timeout=READY_S)
     except RayError as error:
         raise ClusterError(
@@ -43,7 +48,7 @@ def up(settings: Settings) -> dict[str, JsonValue]:
         ) from error
     finally:
         ray.shutdown()
-    asyncio.run(_thaw_for(settings, known))
+    asyncio.run(_try_again(settings, known))
     return {"address": info.address, "dashboard_url": info.dashboard_url, "started": info.started}
 
 
@@ -79,15 +84,9 @@ def tree(settings: Settings) -> dict[str, JsonValue]:
         ray.shutdown()
 
 
-async def _thaw_for(settings: Settings, known: tuple[str, ...]) -> None:
-    """What is held for want of code that is here now gets another try."""
+async def _try_again(settings: Settings, known: Repertoire) -> None:
     at = await bootstrap.install(settings)
     try:
-        for partition in verbs.partitions(at):
-            for cid in await at.backend.records.waiting(partition):
-                checkpoint = await verbs.checkpoint_of(at, cid)
-                wants_code = checkpoint.hold in (Hold.UNSERVABLE, Hold.NEEDS_MIGRATION)
-                if wants_code and checkpoint.behaviour in known:
-                    await verbs.order(at, cid, Control.THAW)
+        await try_held_again(at, known)
     finally:
         await at.backend.close()

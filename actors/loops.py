@@ -12,16 +12,18 @@ from pydantic import JsonValue
 
 from actors.lifecycle import Lifecycle
 from maestro import bootstrap
+from maestro.adapters.webhook.notifier import WebhookNotifier
 from maestro.continuation.envelope import Seal
 from maestro.field.local import LocalRanker
 from maestro.ids import TenantId
 from maestro.runtime.backend import Backend
+from maestro.runtime.herald import Herald
 from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
 from maestro.settings import Settings
 
 LOOP_ACTOR = "actors.loops:LoopActor"
-Role = Literal["timekeeper", "relay", "reaper", "projector"]
-Loop = Timekeeper | Relay | Reaper | Projector
+Role = Literal["timekeeper", "relay", "reaper", "projector", "herald"]
+Loop = Timekeeper | Relay | Reaper | Projector | Herald
 
 
 class LoopActor:
@@ -53,7 +55,7 @@ class LoopActor:
     async def figures(self) -> dict[str, int]:
         """What the loop has counted since it began."""
         loop = await asyncio.shield(self._opening)
-        names = ("fired", "worst_lateness_ms", "delivered", "reclaimed", "projected")
+        names = ("fired", "worst_lateness_ms", "delivered", "reclaimed", "projected", "told", "failed")
         return {name: getattr(loop, name) for name in names if hasattr(loop, name)}
 
     async def _run(self, role: Role) -> None:
@@ -72,6 +74,8 @@ def _loop(role: Role, backend: Backend, settings: Settings) -> Loop:
             return Relay(backend)
         case "reaper":
             return Reaper(backend)
+        case "herald":
+            return Herald(backend, WebhookNotifier(settings.notify_url or ""))
         case "projector":
             return Projector(backend, Seal(settings.mac_key_bytes()), TenantId(settings.tenant), LocalRanker())
         case _:

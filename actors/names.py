@@ -9,8 +9,12 @@ from maestro.supervision.spec import ChildSpec
 
 NAMESPACE = "maestro"
 ROOT = "root"
+SUPERVISOR_PREFIX = "supervisor/"
+OWN = "own"
+"""The supervisor of the actors that people bring along."""
 TIMEKEEPER = "timekeeper"
 RELAY = "relay"
+HERALD = "herald"
 REAPER = "reaper"
 PROJECTOR = "projector"
 WAREHOUSE = "warehouse"
@@ -21,7 +25,7 @@ SOURCE_KEEPER = "source-keeper"
 
 def actor_name(spec: ChildSpec) -> str:
     """The name of the actor that `spec` describes: its id, and `supervisor/<id>` for a supervisor."""
-    return spec.id if spec.type == "worker" or spec.id == ROOT else f"supervisor/{spec.id}"
+    return spec.id if spec.type == "worker" or spec.id == ROOT else f"{SUPERVISOR_PREFIX}{spec.id}"
 
 
 def pool_actor(pool: str, place: int) -> str:

@@ -23,6 +23,11 @@ def leave_settings(settings_json: str) -> None:
     _internal_kv_put(_KEY, settings_json.encode(), namespace=NAMESPACE)
 
 
+def settings_left() -> str:
+    """The settings as they lie in this cluster."""
+    return (_internal_kv_get(_KEY, namespace=NAMESPACE) or b"").decode()
+
+
 async def report(incarnation: str, reason: str) -> None:
     """What that incarnation held is ready again."""
     backend = await _backend()
@@ -36,6 +41,5 @@ async def _backend() -> Backend:
     """One connection per supervisor process."""
     loop = asyncio.get_running_loop()
     if loop not in _opened:
-        text = await asyncio.to_thread(_internal_kv_get, _KEY, namespace=NAMESPACE)
-        _opened[loop] = await bootstrap.open_store(Settings.from_json((text or b"").decode()))
+        _opened[loop] = await bootstrap.open_store(Settings.from_json(await asyncio.to_thread(settings_left)))
     return _opened[loop]

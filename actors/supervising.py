@@ -13,18 +13,19 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import assert_never
 
 import structlog
 
 from actors import children, rosters
-from actors.exits import StartFailed
+from actors.exits import Ignore, StartFailed
+from actors.mailbox import Ask, Message, Retry, Stop, Turn
 from actors.obituary import Obituaries
 from actors.wards import Wards
 from maestro.errors import ClusterError, MaestroError
-from maestro.supervision import machine
-from maestro.supervision.spec import ChildSpec, RosterEntry
+from maestro.supervision import machine, requests
+from maestro.supervision.roster import Roster, recall, roster
+from maestro.supervision.spec import ChildSpec
 from maestro.supervision.state import (
     AdoptChild,
     Decided,
@@ -32,6 +33,7 @@ from maestro.supervision.state import (
     Exit,
     GiveUp,
     PostRetry,
+    PostTurn,
     StartChild,
     StartTogether,
     StopChild,
@@ -41,27 +43,6 @@ from maestro.supervision.state import (
 )
 
 LAST_WORDS_S = 2.0  # how long an ending supervisor waits for its last obituaries to be heard
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Somebody wants a change and waits for it."""
-
-    change: Callable[[SupervisorState], Decided]
-    answer: asyncio.Future[None]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """End in order."""
-
-
-Message = Exit | Retry | Ask | Stop
 
 
 class Supervising:
@@ -74,21 +55,29 @@ class Supervising:
         self._obituaries = obituaries
         self._mailbox: asyncio.Queue[Message] = asyncio.Queue()
         self.wards = Wards(obituaries, self._mailbox.put_nowait)
-        self._left: tuple[RosterEntry, ...] | None = None
+        self._left: Roster | None = None
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._over: asyncio.Event = asyncio.Event()
+        self._over.set()
         self._log = structlog.get_logger().bind(supervisor=name)
 
     async def run(self) -> str | None:
         """Supervises until it is stopped (None) or has given up (the reason); its children are gone then."""
+        self._over.clear()
         try:
             reason = await self._boot()
             while self.state.phase != "ended":
                 reason = await self._receive(await self._mailbox.get())
         finally:
             self._refuse_the_rest()
+            self._over.set()
         await rosters.forget(self._name)
         await self._obituaries.settle(LAST_WORDS_S)
         return reason
+
+    async def gone(self) -> None:
+        """Returns when nothing is supervised any more; at once where that never began."""
+        await self._over.wait()
 
     async def up(self) -> None:
         """Returns when all children were started or adopted.
@@ -105,10 +94,14 @@ class Supervising:
             MaestroError: the machine refused it, or the child did not start.
         """
         if self.state.phase == "ended":
-            raise machine.over()
+            raise requests.over()
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._mailbox.put_nowait(Ask(change, answer))
         await answer
+
+    def refuse(self, error: Exception) -> None:
+        """It never comes up: whoever waits for that gets `error`."""
+        _refuse(self._up, error)
 
     def stop(self) -> None:
         """The supervisor ends after what it is at now."""
@@ -120,7 +113,7 @@ class Supervising:
         alive = await self.wards.find(specs)
         leave: frozenset[str] = frozenset()
         if left is not None:
-            self.state, leave = machine.recall(self._spec, left, alive)
+            self.state, leave = recall(self._spec, left, alive)
         reason = await self._carry_out(machine.start_all(self.state, alive, leave))
         if self.state.phase == "ended":
             _refuse(self._up, ClusterError(f"{self._name} did not start: {reason}", hint="see its log"))
@@ -137,6 +130,8 @@ class Supervising:
                 return None
             case Retry(child_id):
                 return await self._carry_out(machine.on_retry(self.state, child_id, _monotonic_ms()))
+            case Turn():
+                return await self._carry_out(machine.on_turn(self.state, _monotonic_ms()))
             case Ask() as ask:
                 await self._answer(ask)
                 return None
@@ -195,12 +190,20 @@ class Supervising:
                 await children.sweep(spec)
             case PostRetry(child_id):
                 self._mailbox.put_nowait(Retry(child_id))
+            case PostTurn(after_ms):
+                self._post_later(Turn(), after_ms)
             case GiveUp(reason):
                 self._log.error("supervisor gives up", reason=reason)
                 return reason
             case _:
                 assert_never(action)
         return None
+
+    def _post_later(self, message: Message, after_ms: int) -> None:
+        if after_ms == 0:
+            self._mailbox.put_nowait(message)
+        else:
+            asyncio.get_running_loop().call_later(after_ms / 1000, self._mailbox.put_nowait, message)
 
     async def _start(self, *specs: ChildSpec) -> dict[str, str]:
         """Why those did not start that did not; all were tried at the same time."""
@@ -210,6 +213,10 @@ class Supervising:
     async def _start_one(self, spec: ChildSpec) -> str | None:
         try:
             incarnation = await self.wards.start(spec)
+        except Ignore as ignored:
+            self._log.info("child wants to be left out", child=spec.id, reason=str(ignored))
+            self.state = machine.on_ignored(self.state, spec.id)
+            return None
         except StartFailed as failed:
             self._log.exception("child did not start", child=spec.id)
             return str(failed)
@@ -221,12 +228,12 @@ class Supervising:
         while not self._mailbox.empty():
             match self._mailbox.get_nowait():
                 case Ask(_, answer):
-                    _refuse(answer, machine.over())
-                case Exit() | Retry() | Stop():
+                    _refuse(answer, requests.over())
+                case Exit() | Retry() | Turn() | Stop():
                     pass  # what they ask for is done: nothing runs any more
 
     async def _leave_roster(self) -> None:
-        if self.state.phase != "ended" and (left := machine.roster(self.state)) != self._left:
+        if self.state.phase != "ended" and (left := roster(self.state)) != self._left:
             await rosters.save(self._name, left)
             self._left = left
 

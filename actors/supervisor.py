@@ -3,24 +3,21 @@
 `watch()` returns when it was stopped in order and raises `EndedByShutdown` when it gave up: its parent decides then.
 """
 
-from functools import partial
-
 from pydantic import JsonValue
 
-from actors import tree
+from actors.administered import Administered
 from actors.exits import EndedByShutdown
 from actors.lifecycle import Lifecycle
 from actors.names import actor_name
 from actors.obituary import Obituaries
 from actors.supervising import Supervising
 from maestro import telemetry
-from maestro.supervision import machine
 from maestro.supervision.spec import child_spec
 
 SUPERVISOR = "actors.supervisor:SupervisorActor"
 
 
-class SupervisorActor:
+class SupervisorActor(Administered):
     """Starts what its spec says, and keeps it so.
 
     Args:
@@ -45,30 +42,6 @@ class SupervisorActor:
     async def stop(self, reason: str) -> None:
         self._supervising.stop()
         await self._life.ended()
-
-    async def tree(self) -> dict[str, JsonValue]:
-        """This supervisor and all below it: states, processes, restarts, last exits."""
-        return await tree.whole(self._spec, self._life, self._supervising)
-
-    async def which_children(self) -> list[JsonValue]:
-        """Id, incarnation, type and state of every child, in start order."""
-        return tree.flat(self._supervising)
-
-    async def start_child(self, spec_json: str) -> None:
-        """The child that `spec_json` describes runs, as the last one; a failed start leaves nothing."""
-        await self._supervising.ask(partial(machine.start_child, spec=child_spec(spec_json)))
-
-    async def terminate_child(self, child_id: str) -> None:
-        """The child is stopped and stays so."""
-        await self._supervising.ask(partial(machine.terminate_child, child_id=child_id))
-
-    async def restart_child(self, child_id: str) -> None:
-        """A child that was stopped runs again."""
-        await self._supervising.ask(partial(machine.restart_child, child_id=child_id))
-
-    async def delete_child(self, child_id: str) -> None:
-        """A child that was stopped is forgotten."""
-        await self._supervising.ask(lambda state: (machine.delete_child(state, child_id), ()))
 
     async def _supervise(self) -> None:
         if (reason := await self._supervising.run()) is not None:

@@ -1,6 +1,7 @@
 """The subtree of a supervisor as JSON, for `maestro status --tree` and the pane."""
 
 import asyncio
+from dataclasses import asdict
 
 from pydantic import JsonValue
 from ray.exceptions import RayError
@@ -9,11 +10,12 @@ from actors.children import Living
 from actors.lifecycle import Lifecycle
 from actors.names import actor_name
 from actors.supervising import Supervising
-from maestro.supervision import machine
+from maestro.supervision import requests
 from maestro.supervision.spec import ChildSpec
 from maestro.supervision.state import Child
 
 ANSWER_S = 5.0
+WORDS = {"waiting": "waiting to restart"}
 
 
 async def whole(spec: ChildSpec, life: Lifecycle, supervising: Supervising) -> dict[str, JsonValue]:
@@ -33,8 +35,13 @@ def flat(supervising: Supervising) -> list[JsonValue]:
     """OTP's `which_children`, in start order."""
     return [
         {"id": child.id, "incarnation": child.incarnation, "type": child.spec.type, "state": child.standing}
-        for child in machine.which_children(supervising.state)
+        for child in requests.which_children(supervising.state)
     ]
+
+
+def counts(supervising: Supervising) -> dict[str, int]:
+    """OTP's `count_children`."""
+    return asdict(requests.count_children(supervising.state))
 
 
 async def _node(supervising: Supervising, child: Child) -> JsonValue:
@@ -43,7 +50,7 @@ async def _node(supervising: Supervising, child: Child) -> JsonValue:
         "id": child.id,
         "actor": actor_name(child.spec),
         "type": child.spec.type,
-        "state": child.standing,
+        "state": WORDS.get(child.standing, child.standing),
         "restart": child.spec.restart,
         "restarts": child.restarts,
         "incarnation": child.incarnation,

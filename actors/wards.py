@@ -43,6 +43,7 @@ class Wards:
         """A fresh incarnation runs and is watched.
 
         Raises:
+            Ignore: it wants to be left out.
             StartFailed: it did not become ready.
         """
         living = await children.start(spec)

@@ -9,7 +9,7 @@ from importlib import import_module
 
 _HOMES = {
     "Behaviour": "maestro.tick.behaviour",
-    "migrates": "maestro.tick.behaviour",
+    "migrates": "maestro.tick.migration",
     "Tick": "maestro.tick.context",
     "Event": "maestro.mesh.event",
     "Mail": "maestro.continuation.mail",

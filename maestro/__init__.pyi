@@ -12,5 +12,5 @@ from maestro.continuation.goal import GoalFrame as GoalFrame
 from maestro.continuation.mail import Mail as Mail
 from maestro.mesh.event import Event as Event
 from maestro.tick.behaviour import Behaviour as Behaviour
-from maestro.tick.behaviour import migrates as migrates
 from maestro.tick.context import Tick as Tick
+from maestro.tick.migration import migrates as migrates

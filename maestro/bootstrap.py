@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from maestro import telemetry
 from maestro.adapters.redis import server
 from maestro.adapters.redis.backend import open_backend
+from maestro.adapters.sandbox.process import Sandbox
 from maestro.clock import Clock
 from maestro.continuation.envelope import Seal
 from maestro.errors import StoreUnavailable
@@ -15,12 +16,14 @@ from maestro.ids import TenantId
 from maestro.mesh.source import SourceRecords
 from maestro.runtime.backend import Backend
 from maestro.runtime.publisher import MeshPublisher
+from maestro.runtime.rehearsal import Rehearsal, rehearse
 from maestro.runtime.verbs import Installation
 from maestro.settings import Settings
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Repertoire
 
-SHIPPED = "maestro.behaviours"
+SHIPPED = ("maestro.behaviours", "maestro.turns.state")
+"""The modules whose behaviours every installation has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,32 @@ async def open_installation(redis_url: str | None = None, tenant: str | None = N
 
 async def install(settings: Settings) -> Installation:
     """An open store with the key that opens what is in it."""
-    return Installation(await open_store(settings), Seal(settings.mac_key_bytes()), settings.default_budget)
+    store, seal = await open_store(settings), Seal(settings.mac_key_bytes())
+    return Installation(store, seal, settings.default_budget, settings.ttl_defaults)
 
 
 def repertoire(settings: Settings) -> Repertoire:
-    """The shipped behaviours and those that the settings name."""
-    return Repertoire.load((SHIPPED, *settings.behaviours))
+    """The shipped behaviours, those that the settings name, and those of installed distributions."""
+    return Repertoire.load((*SHIPPED, *settings.behaviours), installed=True)
+
+
+async def rehearsed(settings: Settings, eager: bool = False) -> Rehearsal:
+    """What the code of these settings would do to every sleeper; nothing is written.
+
+    Args:
+        eager: the code is loaded even when nobody sleeps.
+
+    Raises:
+        InvalidInput: a module cannot be loaded.
+    """
+    at, sandbox = await install(settings), Sandbox((*SHIPPED, *settings.behaviours))
+    try:
+        if eager:
+            await sandbox.load()
+        return await rehearse(at, sandbox)
+    finally:
+        await sandbox.close()
+        await at.backend.close()
 
 
 def enter_process(settings: Settings, process: str) -> None:

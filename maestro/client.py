@@ -20,8 +20,9 @@ from maestro.continuation.mail import Control
 from maestro.errors import ClusterError, InvalidInput, MaestroError, StoreUnavailable, TimedOut
 from maestro.ids import ContinuationId, Partition, partition_of
 from maestro.pane import views
-from maestro.runtime import verbs
+from maestro.runtime import steer, verbs
 from maestro.runtime.verbs import Installation, Start
+from maestro.supervision.spec import ChildSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,8 +88,13 @@ class Maestro:
         input: JsonValue = None,
         name: str | None = None,
         pool: str | None = None,
+        supersede: bool = False,
     ) -> "ContinuationHandle":
-        """A new root continuation is ready; its handle."""
+        """A new root continuation is ready; its handle.
+
+        Args:
+            supersede: whoever has the name now ends, as superseded, in the same step.
+        """
         asked = Start(
             behaviour=behaviour if isinstance(behaviour, str) else str(getattr(behaviour, "name", behaviour.__name__)),
             goal=GoalFrame(goal=goal) if isinstance(goal, str) else goal,
@@ -96,6 +102,7 @@ class Maestro:
             input=input,
             name=name,
             pool=pool or str(getattr(behaviour, "pool", "default")),
+            supersede=supersede,
         )
         return ContinuationHandle(await verbs.start(self.installation, asked), self)
 
@@ -112,10 +119,30 @@ class Maestro:
             rows += [views.row_of(glance, at.seal, at.tenant) for glance in glances if glance is not None]
         return sorted(rows, key=lambda row: str(row["id"]))
 
+    async def afreeze(self, reason: str = "") -> bool:
+        """The brake: nobody begins a tick until `thaw`; ticks under way end. It outlives restarts."""
+        return await steer.freeze_all(self.installation, reason=reason)
+
+    async def athaw(self, reason: str = "") -> bool:
+        """The brake is off; what was frozen by itself stays frozen. False when it was not on."""
+        return await steer.thaw_all(self.installation, reason=reason)
+
+    async def asupervise(self, spec: ChildSpec, under: str = "own") -> None:
+        """An actor of your own runs below the supervisor of that id, for as long as this Ray cluster lives.
+
+        Raises:
+            Conflict: an actor of that name lives already.
+            NotFound: there is no such supervisor.
+            ClusterError: it did not start, or no cluster answers.
+        """
+        await cluster().supervise(spec, under)
+
     async def aclose(self) -> None:
         await self.installation.backend.close()
 
     start, get, list, close = _sync(astart), _sync(aget), _sync(alist), _sync(aclose)
+    supervise = _sync(asupervise)
+    freeze, thaw = _sync(afreeze), _sync(athaw)
 
 
 class ContinuationHandle:
@@ -145,17 +172,31 @@ class ContinuationHandle:
         """Why it is as it is, in one sentence."""
         return views.why(await self._view())
 
-    async def asend(self, body: JsonValue, subject: str = "", key: str | None = None) -> str:
-        """A message is in its mailbox; returns the mail's id. The same `key` again sends nothing."""
-        return await verbs.send(self._at, self.id, body, subject, key)
+    async def asend(
+        self,
+        body: JsonValue,
+        subject: str = "",
+        key: str | None = None,
+        *,
+        supersedes: str | None = None,
+        expires_s: float | None = None,
+    ) -> str:
+        """A message is in its mailbox; returns the mail's id. The same `key` again sends nothing.
+
+        An unread one sent with the same `supersedes` gives way to it; unread after `expires_s`, nobody reads it.
+        """
+        expires_in_ms = None if expires_s is None else round(expires_s * 1000)
+        return await verbs.send(
+            self._at, self.id, body, subject, key, supersedes=supersedes, expires_in_ms=expires_in_ms
+        )
 
     async def areply(self, text: str) -> str:
         """Its question is answered."""
         return await verbs.reply(self._at, self.id, text)
 
-    async def aapprove(self, approval: str) -> str:
-        """A person approves what it asks."""
-        return await verbs.decide(self._at, self.id, approval, approved=True)
+    async def aapprove(self, approval: str, edited: JsonValue = None) -> str:
+        """A person approves what it asks, with the arguments `edited` in place of those asked, if given."""
+        return await verbs.decide(self._at, self.id, approval, approved=True, edited=edited)
 
     async def adeny(self, approval: str) -> str:
         """A person denies what it asks."""
@@ -204,26 +245,32 @@ class ContinuationHandle:
         top = await self._at.backend.shelf.top(self.id, n, now_ms)
         return [{**weighed.entry.model_dump(mode="json"), "weight": weighed.weight} for weighed in top]
 
-    async def afork(self, at: int | None = None, share: float = 0.5) -> "ContinuationHandle":
-        """A copy as it was after tick `at` (now, by default), with `share` of what is free."""
-        return ContinuationHandle(await verbs.fork(self._at, self.id, at, share), self._maestro)
+    async def afork(self, at: int | None = None, share: float = 0.5, key: str | None = None) -> "ContinuationHandle":
+        """A copy as it was after tick `at` (now, by default), with `share` of what is free; once per `key`."""
+        return ContinuationHandle(await steer.fork(self._at, self.id, at, share, key), self._maestro)
+
+    async def amerge(self, *others: "ContinuationHandle | str") -> None:
+        """The others will end, and leave it all they have: state by the laws of its State, money, findings, field."""
+        ids = [other.id if isinstance(other, ContinuationHandle) else ContinuationId(other) for other in others]
+        await steer.merge(self._at, ids, self.id)
 
     async def arebudget(self, /, key: str | None = None, **changes: str) -> dict[str, JsonValue]:
-        """The grant changed by, for example, usd="+1.00" or usd="-0.50"; returns the budget as it is now."""
-        more, less = budget_changes(changes)
-        return views.budget(await verbs.rebudget(self._at, self.id, more, less, key))
+        """The grant is usd="2.00", or changed by usd="+1.00" or usd="-0.50"; returns the budget as it is now."""
+        more, less, exactly = budget_changes(changes)
+        return views.budget(await steer.rebudget(self._at, self.id, more, less, exactly=exactly, key=key))
 
-    async def acancel(self) -> None:
-        """It ends before its next tick, as cancelled."""
-        await verbs.order(self._at, self.id, Control.CANCEL)
+    async def acancel(self, children: str | None = None, key: str | None = None) -> None:
+        """It ends before its next tick, as cancelled, after one try of its `on_cancel`."""
+        await steer.cancel(self._at, self.id, children=children, key=key)
 
-    async def akill(self) -> None:
-        """It ends at once; nothing of a tick under way is committed."""
-        await verbs.order(self._at, self.id, Control.KILL)
+    async def akill(self, children: str | None = None, key: str | None = None) -> None:
+        """It ends at once, frozen or not; nothing of a tick under way is committed."""
+        await steer.kill(self._at, self.id, children=children, key=key)
 
-    async def afreeze(self, frozen: bool = True) -> None:
-        """Nothing wakes it until it is thawed; what comes queues."""
-        await self._at.backend.steering.freeze(self.id, frozen)
+    async def afreeze(self, frozen: bool = True, tree: bool = False, reason: str = "") -> None:
+        """Nothing but a kill wakes it (with `tree`, and its descendants) until it is thawed; what comes queues."""
+        act = steer.freeze if frozen else steer.thaw
+        await act(self._at, self.id, tree=tree, reason=reason)
 
     async def awake(self) -> None:
         """It ticks once, whatever it waits for."""
@@ -262,7 +309,7 @@ class ContinuationHandle:
     status, why, send, reply, result = _sync(astatus), _sync(awhy), _sync(asend), _sync(areply), _sync(aresult)
     approve, deny, events, log, field = _sync(aapprove), _sync(adeny), _sync(aevents), _sync(alog), _sync(afield)
     fork, rebudget, cancel, kill = _sync(afork), _sync(arebudget), _sync(acancel), _sync(akill)
-    freeze, wake, actor = _sync(afreeze), _sync(awake), _sync(aactor)
+    freeze, merge, wake, actor = _sync(afreeze), _sync(amerge), _sync(awake), _sync(aactor)
 
 
 def run_sync(work: Coroutine[Any, Any, R]) -> R:
@@ -270,21 +317,18 @@ def run_sync(work: Coroutine[Any, Any, R]) -> R:
     return _Loop.run(work)
 
 
-def budget_changes(changes: dict[str, str]) -> tuple[BudgetVector, BudgetVector]:
-    """(more, less) as people write them: {"usd": "+1.00", "expensive_model_calls": "-2"}.
+def budget_changes(changes: dict[str, str]) -> tuple[BudgetVector, BudgetVector, BudgetVector]:
+    """(more, less, exactly) as people write them: {"usd": "+1.00", "tokens": "-2", "expensive_model_calls": "20"}.
 
     Raises:
-        InvalidInput: an amount without a sign, or one that is no amount.
+        InvalidInput: something that is no amount.
     """
-    more: dict[str, int] = {}
-    less: dict[str, int] = {}
+    parts: dict[str, dict[str, int]] = {"+": {}, "-": {}, "": {}}
     for resource, text in changes.items():
-        field = f"budget.{resource}"
-        if text[:1] not in ("+", "-"):
-            raise InvalidInput(f"{text!r} is no change of {resource}", field=field, hint="write +1.00 or -0.50")
-        amount = usd_micros(text[1:], field) if resource == "usd" else _count(text[1:], field)
-        (more if text[0] == "+" else less)[resource] = amount
-    return budget_vector(more), budget_vector(less)
+        field, sign = f"budget.{resource}", text[:1] if text[:1] in ("+", "-") else ""
+        bare = text.removeprefix(sign)
+        parts[sign][resource] = usd_micros(bare, field) if resource == "usd" else _count(bare, field)
+    return budget_vector(parts["+"]), budget_vector(parts["-"]), budget_vector(parts[""])
 
 
 def cluster() -> Any:

@@ -3,11 +3,13 @@
     MaestroError                    code, message, field, hint; what a face (CLI, client, API) shows
     ├─ InvalidInput                 the caller's value is wrong: names the field and the fix
     │   └─ ContinuationInvalidInputError
+    │       └─ ResumeAttemptsExhausted
     ├─ NotFound
     │   └─ ContinuationNotFoundError
     ├─ Conflict                     right value, wrong moment
     │   ├─ ContinuationAlreadyTerminalError
-    │   │   └─ ContinuationBusyError
+    │   │   ├─ ContinuationBusyError
+    │   │   └─ ContinuationMovedError    it lives in another store now; its text says where
     │   ├─ ContinuationTriggerMismatchError
     │   ├─ ContinuationExpiredError
     │   └─ ContinuationStateError
@@ -27,6 +29,7 @@
     │   └─ ProvidersExhausted       the whole chain failed recoverably: sleep and come back
     ├─ ContextOverflow              what may never be dropped is alone larger than the window
     ├─ RankerFailed                 no scores, or not those that were promised: last ranks stay, marked stale
+    ├─ NotificationFailed           people were not told; what they were to be told of stands all the same
     ├─ FeedError                    one poll of a source failed; the source lives
     ├─ ClusterError                 Ray is not there, or not ours
     └─ TimedOut                     the caller's own patience ended; nothing was undone
@@ -74,7 +77,13 @@ class InvalidInput(MaestroError):
 
 
 class ContinuationInvalidInputError(InvalidInput):
-    pass
+    """Of a continuation; it and its siblings below carry `id`, `status`, `expected` and `got` where they are known."""
+
+
+class ResumeAttemptsExhausted(ContinuationInvalidInputError):
+    """This turn lineage has had all its attempts; whoever finds out stops it as `max_attempts_exceeded`."""
+
+    code = "attempts_exhausted"
 
 
 class NotFound(MaestroError):
@@ -96,6 +105,10 @@ class ContinuationAlreadyTerminalError(Conflict):
 
 class ContinuationBusyError(ContinuationAlreadyTerminalError):
     code = "busy"
+
+
+class ContinuationMovedError(ContinuationAlreadyTerminalError):
+    code = "moved"
 
 
 class ContinuationTriggerMismatchError(Conflict):
@@ -203,6 +216,10 @@ class ContextOverflow(MaestroError):
 
 class RankerFailed(MaestroError):
     code = "ranker_failed"
+
+
+class NotificationFailed(MaestroError):
+    code = "notification_failed"
 
 
 class FeedError(MaestroError):

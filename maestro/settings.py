@@ -30,6 +30,7 @@ from pydantic_settings import (
 
 from maestro import settings_file
 from maestro.budget.vector import Budget, BudgetVector, usd_micros
+from maestro.continuation.bounds import TtlDefaults
 from maestro.errors import InvalidInput
 from maestro.home import default_home, keep_private, private_folder, private_text, read_private
 from maestro.ids import check_label
@@ -82,6 +83,8 @@ class Settings(BaseSettings):
     pane_port: int = Field(default=8700, ge=0, le=65535)
 
     behaviours: Annotated[tuple[str, ...], NoDecode] = ()
+    supervised: Annotated[tuple[str, ...], NoDecode] = ()
+    """Where the child specs of actors of your own stand: `my_package.my_module:NAME`."""
     feeds: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
     """Subject -> URL of a feed."""
     pool_size: int = Field(default=3, ge=1, le=1000)
@@ -94,6 +97,14 @@ class Settings(BaseSettings):
     tick_deadline_ms: int = Field(default=600_000, ge=1_000)
     shutdown_grace_ms: int = Field(default=10_000, ge=0)
     default_budget_usd: str = "1.00"
+    ttl_user_reply_s: int = Field(default=3_600, ge=1)
+    ttl_approval_resolution_s: int = Field(default=86_400, ge=1)
+    ttl_external_result_s: int = Field(default=3_600, ge=1)
+    ttl_scheduled_wake_s: int = Field(default=3_600, ge=1)
+    """Counted from the moment of the wake."""
+    max_resume_attempts: int = Field(default=10, ge=1)
+    notify_url: str | None = None
+    """Where approvals are told of by HTTP POST; None means that people look at `maestro waits` by themselves."""
 
     tiers: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
     """MAESTRO_TIER_* by full name, without the keys that are held by value; see `tier_settings()`."""
@@ -163,6 +174,17 @@ class Settings(BaseSettings):
         """What a root gets that is started without a budget."""
         return Budget(usd=self.default_budget_usd)
 
+    @property
+    def ttl_defaults(self) -> TtlDefaults:
+        """How long waits last where neither they nor their continuation's bounds say it."""
+        return TtlDefaults(
+            user_reply_ms=self.ttl_user_reply_s * 1_000,
+            approval_resolution_ms=self.ttl_approval_resolution_s * 1_000,
+            external_result_ms=self.ttl_external_result_s * 1_000,
+            scheduled_wake_ms=self.ttl_scheduled_wake_s * 1_000,
+            max_resume_attempts=self.max_resume_attempts,
+        )
+
     def secret_values(self) -> Sequence[str]:
         """Every secret that this process can read by itself: what the logs must never show."""
         held = [self._secret(self.redis_password, self.redis_password_file), self.mac_key_bytes().decode()]
@@ -210,6 +232,13 @@ class Settings(BaseSettings):
             raise ValueError("write redis://HOST:PORT/DB, rediss://... or unix:///PATH")
         return url
 
+    @field_validator("notify_url")
+    @classmethod
+    def _check_notify_url(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("write http://HOST/PATH or https://HOST/PATH")
+        return url
+
     @field_validator("home", "redis_password_file", "mac_key_file")
     @classmethod
     def _make_absolute(cls, path: Path | None) -> Path | None:
@@ -234,6 +263,16 @@ class Settings(BaseSettings):
             if not isinstance(name, str) or not _MODULE.fullmatch(name):
                 raise ValueError(f"{name!r:.60} is no module name: write my_package.my_module, comma between two")
         return names
+
+    @field_validator("supervised", mode="before")
+    @classmethod
+    def _split_supervised(cls, given: object) -> object:
+        paths: object = tuple(filter(None, re.split(r"[,\s]+", given))) if isinstance(given, str) else given
+        for path in paths if isinstance(paths, tuple | list) else ():
+            module, _, name = str(path).partition(":")
+            if not _MODULE.fullmatch(module) or not name.isidentifier():
+                raise ValueError(f"{path!r:.60} names no specs: write my_package.my_module:NAME, comma between two")
+        return paths
 
     @field_validator("feeds", mode="before")
     @classmethod

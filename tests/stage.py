@@ -16,7 +16,7 @@ from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.envelope import Seal
 from maestro.continuation.goal import GoalFrame
-from maestro.errors import ModelError
+from maestro.errors import Conflict, ModelError
 from maestro.field.local import LocalRanker
 from maestro.ids import ContinuationId, HolderId, Partition
 from maestro.mesh.event import new_event
@@ -35,9 +35,10 @@ from maestro.runtime.publisher import MeshPublisher
 from maestro.runtime.verbs import Installation, Start
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Behaviour, Repertoire
+from maestro.tick.blocks import Keeper
 from maestro.tick.mind import Faculties, Pager, ThinkingMind
 from maestro.tick.runner import HandBack, Outcome, Surroundings, run
-from maestro.tick.store import Adopted, Commit
+from maestro.tick.store import Adopted, Commit, Held
 
 SEAL = Seal(b"a key of thirty-two bytes to test")
 ALICE, BOB = HolderId("pool/default/1#alice"), HolderId("pool/default/2#bob")
@@ -107,7 +108,9 @@ class Stage:
 
     def surroundings(self, *behaviours: type[Behaviour[Any]], **changes: Any) -> Surroundings:
         """What the ticks of one process share."""
-        faculties = Faculties(self.backend.shelf, self, PRICES, PolicyConfig(advisor_enabled=False))
+        faculties = Faculties(
+            self.backend.shelf, self, PRICES, PolicyConfig(advisor_enabled=False), Keeper(self.backend.blocks)
+        )
         around = Surroundings(
             store=self.backend.store,
             seal=SEAL,
@@ -142,8 +145,13 @@ class Stage:
         if isinstance(outcome, HandBack):
             store = self.backend.store
             await store.release(adopted.cid, adopted.epoch, outcome.retry_in_ms, outcome.error, outcome.counts)
+        elif isinstance(outcome, Held):
+            await self.backend.store.hold(outcome)
         else:
-            await self.backend.store.commit(outcome)
+            try:
+                await self.backend.store.commit(outcome)
+            except Conflict as error:
+                await self.backend.store.release(adopted.cid, adopted.epoch, 0, str(error), counts=False)
 
     async def tick(self) -> Outcome:
         """The next ready one has had its tick; it must be there."""
@@ -160,6 +168,11 @@ class Stage:
     async def handed_back(self) -> HandBack:
         outcome = await self.tick()
         assert isinstance(outcome, HandBack), outcome
+        return outcome
+
+    async def held(self) -> Held:
+        outcome = await self.tick()
+        assert isinstance(outcome, Held), outcome
         return outcome
 
     async def settle(self) -> None:

@@ -79,5 +79,6 @@ class Counter(Behaviour[Count]):
         if pause_ms := order.get("sleep_ms"):
             await asyncio.sleep(int(str(pause_ms)) / 1000)
         if action := order.get("ask"):
-            return Wait.any_of(tick.ask_approval(str(action)), Sleep.until_woken())
+            asked = tick.ask_approval(str(action), on_denied="resume", on_timeout="deny")
+            return Wait.any_of(asked, Sleep.until_woken())
         return Finish(result={"n": tick.state.n}) if order.get("finish") else Sleep.until_woken()

@@ -115,6 +115,8 @@ class Literature(Behaviour[Watched]):
         asks = tick.ask_approval(
             f"let {len(papers)} reader(s) spend ${dollars:.2f} beyond their share",
             {"papers": papers},  # type: ignore[dict-item]
+            on_denied="resume",
+            on_timeout="deny",
         )
         tick.state.asked = True
         return Wait.any_of(asks, Sleep.until_woken())

@@ -123,6 +123,16 @@ def lend(ledger: Ledger, amount: BudgetVector) -> Ledger:
     return _each(ledger, amount, lambda a, n: replace(a, lent=a.lent + n))
 
 
+def spend(ledger: Ledger, amount: BudgetVector) -> Ledger:
+    """`amount` is spent at once, without a reservation before: what a commit itself costs.
+
+    Raises:
+        BudgetExceededError: some resource has less free than asked.
+    """
+    _require(ledger, amount, "spend")
+    return _each(ledger, amount, lambda a, n: replace(a, spent=a.spent + n))
+
+
 def close_child(parent: Ledger, child: Ledger) -> tuple[Ledger, Ledger]:
     """A child ended: what it has free goes back to its parent; what it spent stays lent, and stays shown as its own.
 

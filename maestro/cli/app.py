@@ -37,6 +37,7 @@ VERBS: dict[str, Verb] = {
     "down": Verb("operate:down", "Operate", "Stop in order. What is stored stays, unless --purge."),
     "status": Verb("status:status", "Operate", "Store, Ray, queues, sources and supervisors at a glance."),
     "doctor": Verb("doctor:doctor", "Operate", "Check every setting that a promise rests on."),
+    "rehearse": Verb("operate:rehearse", "Operate", "Try today's code on every sleeper; write nothing."),
     "demo": Verb("operate:demo", "Operate", "The main job, offline, from nothing, in under two minutes."),
     "start": Verb("steer:start", "Steer", "Start a new root continuation and print its id."),
     "send": Verb("steer:send", "Steer", "Put a message into a mailbox."),
@@ -45,6 +46,7 @@ VERBS: dict[str, Verb] = {
     "deny": Verb("steer:deny", "Steer", "Deny what a continuation asks for."),
     "resolve": Verb("steer:resolve", "Steer", "Tell the outcome of an operation outside."),
     "wake": Verb("steer:wake", "Steer", "Make it tick once, whatever it waits for."),
+    "merge": Verb("steer:merge", "Steer", "Merge continuations into one; conflicts become questions."),
     "rebudget": Verb("steer:rebudget", "Steer", "Change a budget, such as usd=+1.00."),
     "fork": Verb("steer:fork", "Steer", "Branch off a copy, as it was after a tick."),
     "freeze": Verb("steer:freeze", "Steer", "Let nothing wake it until it is thawed. Without an ID: all."),
@@ -66,7 +68,9 @@ VERBS: dict[str, Verb] = {
     "costs": Verb("people:costs", "People and money", "What was spent on models."),
     "verify": Verb("history:verify", "History", "Check that logs are whole and unchanged."),
     "replay": Verb("history:replay", "History", "Rebuild a checkpoint from the log alone."),
-    "export": Verb("history:export", "History", "Write one continuation into one portable file."),
+    "whatif": Verb("history:whatif", "History", "Decide recorded model calls again, under another policy."),
+    "export": Verb("freight:export", "History", "Write a root and its family into one portable file."),
+    "import": Verb("freight:import_file", "History", "Take in what an export holds."),
     "clock": Verb("history:clock", "History", "Show the store's clock, or advance a virtual one."),
 }  # fmt: skip
 

@@ -1,11 +1,8 @@
-"""History and time: verify, replay, export, clock."""
+"""History and time: verify, replay, whatif, clock."""
 
-import base64
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-import orjson
 import typer
 from pydantic import JsonValue
 from rich.text import Text
@@ -13,29 +10,27 @@ from rich.text import Text
 from maestro.cli import reading
 from maestro.cli.command import Call, Id, MaybeId
 from maestro.cli.output import Column, facts, pretty
-from maestro.cli.words import moment, span
+from maestro.cli.words import moment, signed_usd, span
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.errors import IntegrityError, InvalidInput
-from maestro.home import PRIVATE_FILE
 from maestro.ids import ContinuationId
-from maestro.pane import views
-from maestro.runtime import verbs
+from maestro.policy.policy import policy_of
+from maestro.runtime import verbs, verification
+from maestro.runtime import whatif as whatifs
 from maestro.runtime.verbs import Installation
-
-EXPORT_FORMAT = "maestro-export"
-EXPORT_VERSION = 1
 
 
 async def verify(call: Call, id: MaybeId = None) -> None:
-    """Check that a log is whole, unchanged, and leads to the checkpoint. Without an ID: every log."""
+    """Check that a log is whole, unchanged, leads to the checkpoint, and has its blocks. Without an ID: every log."""
     at = await call.at()
     cids = [(await call.find(id)).id] if id is not None else await _everybody(at)
     rows = [await _verified(at, cid) for cid in cids]
     columns = [
         Column("ID", lambda row: str(row["id"]), whole=True),
         Column("RECORDS", lambda row: str(row["records"]), right=True),
+        Column("BLOCKS", lambda row: str(row["blocks"]), right=True),
         Column("SEALS", lambda row: Text("ok", style="green") if row["ok"] else Text("FAILED", style="bold red")),
-        Column("WHY", lambda row: str(row["error"] or "")),
+        Column("WHY", lambda row: "\n".join(map(str, _listed(row["damages"])))),
     ]
     call.out.rows(rows, columns, "Nothing to verify.")
     broken = [str(row["id"]) for row in rows if not row["ok"]]
@@ -61,20 +56,25 @@ async def replay(
     call.out.record({"rev": rev, "checkpoint": told}, facts(_shown(checkpoint, rev)))
 
 
-async def export(
-    call: Call, id: Id, file: Annotated[Path, typer.Argument(metavar="FILE", help="It must not exist yet.")]
+async def whatif(
+    call: Call,
+    id: Id,
+    policy: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="TOML: see maestro/policy/policy.py.")],
 ) -> None:
-    """Write one continuation into one portable file: checkpoint, log, ledger, findings, with their seals."""
+    """Decide every recorded model call again, under another policy. No model is called, nothing is written."""
     at, handle = await call.at(), await call.find(id)
-    records = await verbs.verify(at, handle.id)
-    body = orjson.dumps(await _exported(at, handle.id), option=orjson.OPT_INDENT_2)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
-    with os.fdopen(descriptor, "wb") as written:
-        written.write(body)
-        written.flush()
-        os.fsync(written.fileno())
-    data: dict[str, JsonValue] = {"id": handle.id, "file": str(file), "bytes": len(body), "records": records}
-    call.out.record(data, Text(f"{file}: {handle.id}, {records} records, {len(body):,} bytes"))
+    redecided = await whatifs.redecided(at, handle.id, policy_of(policy.read_text()))
+    rows = [_redecided(one) for one in redecided]
+    columns = [
+        Column("TICK", lambda row: str(row["rev"]), right=True),
+        Column("THEN", lambda row: str(row["old"]), whole=True),
+        Column("WOULD BE", lambda row: str(row["new"]), whole=True),
+        Column("AT MOST", lambda row: signed_usd(int(str(row["delta_usd_micros"]))), right=True),
+    ]
+    call.out.rows(rows, columns, "No model call of it is recorded.")
+    changed = sum(row["old"] != row["new"] for row in rows)
+    total = signed_usd(sum(one.delta_usd_micros for one in redecided))
+    call.out.note(f"{len(rows)} calls, {changed} of them decided otherwise: {total} at most.")
 
 
 async def clock(
@@ -97,40 +97,31 @@ async def clock(
     call.out.record(data, Text(f"{moved}{moment(now_ms)} UTC ({kind} clock)"))
 
 
+def _listed(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
+
+
 async def _everybody(at: Installation) -> list[ContinuationId]:
     return [cid for partition in verbs.partitions(at) for cid in await at.backend.records.ids(partition)]
 
 
 async def _verified(at: Installation, cid: ContinuationId) -> dict[str, JsonValue]:
-    try:
-        return {"id": cid, "ok": True, "records": await verbs.verify(at, cid), "error": None}
-    except IntegrityError as error:
-        return {"id": cid, "ok": False, "records": None, "error": str(error)}
+    found = await verification.verified(at, cid)
+    damages: list[JsonValue] = list(found.damages)
+    return {"id": cid, "ok": not damages, "records": found.records, "blocks": found.blocks, "damages": damages}
 
 
-async def _exported(at: Installation, cid: ContinuationId) -> dict[str, JsonValue]:
-    """Sealed bytes go as base64: no reader of JSON may change what a MAC covers."""
-    glance = await verbs.glance_of(at, cid)
-    checkpoint = views.opened(glance, at.seal, at.tenant).checkpoint
-    log = await at.backend.records.log(cid)
-    found = views.findings(await at.backend.records.findings(checkpoint.root))
+def _redecided(one: whatifs.Redecided) -> dict[str, JsonValue]:
     return {
-        "format": EXPORT_FORMAT,
-        "version": EXPORT_VERSION,
-        "id": cid,
-        "tenant": at.tenant,
-        "exported_at_ms": await at.backend.clock.now_ms(),
-        "rev": glance.rev,
-        "epoch": glance.epoch,
-        "checkpoint": _packed(glance.checkpoint),
-        "log": [{"committed_at_ms": at_ms, "record": _packed(record)} for at_ms, record in log],
-        "ledger": views.budget(glance.ledger),
-        "findings": [finding for finding in found if finding["continuation"] == cid],
+        "rev": one.rev,
+        "ordinal": one.ordinal,
+        "old": one.recorded,
+        "new": f"{one.new.step}: {one.new.reason}" if one.new.go_on else f"nothing: {one.new.reason}",
+        "old_usd_micros": one.old.cost.usd_micros,
+        "new_usd_micros": one.new.cost.usd_micros,
+        "delta_usd_micros": one.delta_usd_micros,
+        "agrees": one.agrees,
     }
-
-
-def _packed(sealed: bytes) -> str:
-    return base64.b64encode(sealed).decode()
 
 
 def _shown(checkpoint: Checkpoint, rev: int) -> list[tuple[str, str | Text]]:

@@ -1,4 +1,4 @@
-"""Operating an installation: up, down, demo.
+"""Operating an installation: up, down, rehearse, demo.
 
 These are plain functions: Ray wants a main thread without an event loop.
 """
@@ -6,17 +6,40 @@ These are plain functions: Ray wants a main thread without an event loop.
 import importlib
 import importlib.util
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 from rich.text import Text
 
+from maestro.bootstrap import rehearsed
 from maestro.cli.command import Call
-from maestro.cli.output import facts
-from maestro.errors import InvalidInput, NotFound
+from maestro.cli.output import Column, facts
+from maestro.errors import InvalidInput, NotFound, Unservable
 from maestro.settings import Settings
 
 STORY = "maestro.cli.demo.story"
+KINDS = (
+    Column("BEHAVIOUR", lambda kind: str(kind["behaviour"])),
+    Column("VERSION", lambda kind: str(kind["version"]), right=True),
+    Column("SLEEPERS", lambda kind: f"{kind['sleepers']:,}", right=True),
+    Column("WOULD FAIL", lambda kind: f"{kind['would_fail']:,}", right=True),
+)
+FAILURES = (
+    Column("ID", lambda row: str(row["id"]), whole=True),
+    Column("BEHAVIOUR", lambda row: str(row["behaviour"])),
+    Column("FROM", lambda row: str(row["from_version"]), right=True),
+    Column("TO", lambda row: str(row["to_version"] or "?"), right=True),
+    Column("HELD", lambda row: "already" if row["held"] else ""),
+    Column("WHY", lambda row: f"{row['error']}" + (f" ({row['hint']})" if row["hint"] else "")),
+)
+Modules = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODULE", help="A module with behaviours; comma between two, or repeat it.", show_default=False
+    ),
+]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the pane.", show_default=False)]
 
 
@@ -29,14 +52,15 @@ def up(
         str | None, typer.Option(help="The Ray cluster to use; else a local one.", show_default=False)
     ] = None,
     pane_port: Port = None,
-    behaviours: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODULE", help="A module with behaviours; comma between two, or repeat it.", show_default=False
-        ),
-    ] = None,
+    behaviours: Modules = None,
+    accept_holds: Annotated[
+        bool, typer.Option("--accept-holds", help="Go on although sleepers would be held under this code.")
+    ] = False,
 ) -> None:
-    """Start what is missing: store, Ray, supervisor tree. Return when ready; again, it changes nothing."""
+    """Start what is missing: store, Ray, supervisor tree. Return when ready; again, it changes nothing.
+
+    First the code is tried on every sleeper, as `maestro rehearse` does.
+    """
     from actors import installation  # Ray takes a second to import: only where it is used
 
     flags = call.flags
@@ -46,10 +70,10 @@ def up(
         redis_url=redis_url or flags.redis_url,
         ray_address=address,
         pane_port=pane_port,
-        behaviours=",".join(behaviours) if behaviours else None,
+        behaviours=_joined(behaviours),
     )
     call.out.note("Starting what is missing; this takes up to a minute.")
-    info = installation.up(settings)
+    info = installation.up(settings, accept_holds)
     store = settings.redis_url or f"embedded, below {settings.home / 'redis'}"
     told = {**info, "store": store, "home": str(settings.home)}
     dashboard = str(info["dashboard_url"] or "where the cluster was started")
@@ -86,6 +110,36 @@ def down(
     call.out.record({"down": True, "purged": purge, "store": stays}, Text(f"Down. What was stored: {stays}"))
 
 
+async def rehearse(call: Call, behaviours: Modules = None) -> None:
+    """Try today's code on every sleeper, in a process of its own: migrate the state, fit it to its model.
+
+    Nothing is written, nobody wakes, no model is called. Exit 1 if any would fail.
+    """
+    flags = call.flags
+    settings = Settings.load(
+        home=flags.home, tenant=flags.tenant, redis_url=flags.redis_url, behaviours=_joined(behaviours)
+    )
+    tried = await rehearsed(settings, eager=True)
+    failures = [failure.told() for failure in tried.failures]
+    kinds: list[dict[str, JsonValue]] = [asdict(kind) for kind in tried.kinds]
+    whole: JsonValue = {
+        "sleepers": tried.sleepers,
+        "would_fail": len(failures),
+        "duration_ms": tried.duration_ms,
+        "kinds": list(kinds),
+        "failures": list(failures),
+    }
+    if call.out.for_people:
+        call.out.rows(kinds, KINDS, "Nobody sleeps here.")
+    if failures or not call.out.for_people:
+        call.out.rows(failures, FAILURES, "", whole)
+    call.out.note(f"{tried.sleepers:,} tried in {tried.duration_ms / 1000:.1f} s; nothing was written.")
+    if failures:
+        few = "one" if len(failures) == 1 else f"{len(failures):,}"
+        hint = "mend the migration and rehearse again; their states are untouched"
+        raise Unservable(f"{few} of {tried.sleepers:,} would fail", field="behaviours", hint=hint)
+
+
 def demo(call: Call) -> None:
     """The main job, offline, from nothing, in under two minutes; exit 0 only if every step really happened."""
     if importlib.util.find_spec(STORY) is None:
@@ -94,3 +148,7 @@ def demo(call: Call) -> None:
     status = tell(call.settings)
     if status:
         raise typer.Exit(status)
+
+
+def _joined(modules: list[str] | None) -> str | None:
+    return ",".join(modules) if modules else None

@@ -31,6 +31,8 @@ async def waits(call: Call) -> None:
     columns = [
         Column("WHO", lambda row: str(row["behaviour"]), whole=True),
         Column("ASKS", lambda row: sentence(str(row["reason"]))),
+        Column("UNTIL (UTC)", lambda row: moment(row.get("until_ms"))),
+        Column("THEN", lambda row: str(row.get("patience") or "").rpartition("then ")[2] or "-"),
         Column("ANSWER WITH", lambda row: str(row["answer"]), whole=True),
     ]
     call.out.rows(sorted(rows, key=lambda row: str(row["id"])), columns, "Nobody waits for you.")

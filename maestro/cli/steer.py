@@ -15,11 +15,11 @@ from maestro.cli.output import facts, pretty
 from maestro.cli.words import account, with_readable
 from maestro.client import ContinuationHandle
 from maestro.continuation.checkpoint import Checkpoint
-from maestro.continuation.mail import Control
 from maestro.errors import Conflict, InvalidInput
 from maestro.ids import ContinuationId
 from maestro.pane import views
-from maestro.runtime import verbs
+from maestro.runtime import steer, verbs
+from maestro.tick.records import Glance
 
 ENDLESS_S = 366 * 86_400.0
 MANY = 10  # beyond so many, an order to all needs --yes
@@ -47,10 +47,10 @@ async def start(
     granted = None if budget is None else reading.budget(budget)
     given = None if input is None else reading.json_value(input, "input")
     known = repertoire(call.settings)
-    home = pool or (known.find(behaviour).pool if behaviour in known.names else None)
+    home = pool or (known.find(behaviour).pool if behaviour in known else None)
     maestro = await call.maestro()
     handle = await maestro.astart(behaviour, goal=goal, budget=granted, input=given, name=name, pool=home)
-    if behaviour not in known.names:
+    if behaviour not in known:
         call.out.note(
             f"No behaviour {behaviour!r} here (known: {', '.join(known.names)}): it is held until an actor knows it."
         )
@@ -68,11 +68,17 @@ async def send(
     body: Annotated[str, typer.Argument(metavar="TEXT|JSON", help="A text; an object or a list in JSON goes as such.")],
     subject: Annotated[str, typer.Option(help="What it is about.", show_default=False)] = "",
     key: Annotated[str | None, typer.Option(help="The same key again sends nothing.", show_default=False)] = None,
+    supersedes: Annotated[
+        str | None, typer.Option(help="An unread one sent under this name gives way to it.", show_default=False)
+    ] = None,
+    expires_s: Annotated[
+        float | None, typer.Option(help="Unread after so long, nobody reads it.", show_default=False)
+    ] = None,
 ) -> None:
     """Put a message into a mailbox."""
     handle = await call.find(id)
     value, is_json = reading.message(body)
-    mail = await handle.asend(value, subject, key)
+    mail = await handle.asend(value, subject, key, supersedes=supersedes, expires_s=expires_s)
     _accepted(call, handle.id, f"sent as {'JSON' if is_json else 'text'}: {mail}", mail)
 
 
@@ -88,10 +94,18 @@ Approval = Annotated[
 ]
 
 
-async def approve(call: Call, id: Id, approval: Approval) -> None:
+async def approve(
+    call: Call,
+    id: Id,
+    approval: Approval,
+    edit: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Approve with these arguments instead.", show_default=False)
+    ] = None,
+) -> None:
     """Approve what a continuation asks for. The first word counts."""
+    edited = None if edit is None else reading.json_value(edit, "edit")
     handle = await call.find(id)
-    mail = await handle.aapprove(approval)
+    mail = await handle.aapprove(approval, edited)
     _accepted(call, handle.id, f"approved: {mail}", mail)
 
 
@@ -122,28 +136,47 @@ async def wake(call: Call, id: Id) -> None:
     _accepted(call, handle.id, "woken")
 
 
-async def cancel(call: Call, id: Id) -> None:
-    """End it before its next tick, as cancelled."""
-    handle = await call.find(id)
-    await handle.acancel()
-    _accepted(call, handle.id, "will end as cancelled")
+Children = Annotated[
+    str | None,
+    typer.Option(help="What becomes of its children: stop, orphan, adopt. As they were spawned, if not given."),
+]
 
 
-async def kill(call: Call, id: Id) -> None:
-    """End it at once. Nothing of a tick under way is committed."""
+async def cancel(call: Call, id: Id, children: Children = None) -> None:
+    """End it before its next tick, as cancelled, after one try of its `on_cancel`."""
     handle = await call.find(id)
-    await handle.akill()
-    _accepted(call, handle.id, "will end at once")
+    _ended(call, await steer.cancel(await call.at(), handle.id, children=children), "will end as cancelled")
+
+
+async def kill(call: Call, id: Id, children: Children = None) -> None:
+    """End it at once, frozen or not. Nothing of a tick under way is committed."""
+    handle = await call.find(id)
+    _ended(call, await steer.kill(await call.at(), handle.id, children=children), "will end at once")
+
+
+async def merge(
+    call: Call,
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Who will end and leave all they have.")],
+    into: Annotated[str, typer.Option(metavar="ID", help="Who gets it: state, money, findings, field.")],
+) -> None:
+    """Merge continuations of one behaviour into one. Fields that no law decides become questions to you."""
+    heir = await call.find(into)
+    sources = [(await call.find(text)).id for text in ids]
+    ordered = await steer.merge(await call.at(), sources, heir.id)
+    words = f"{len(ordered)} will be merged into {heir.id}" if ordered else f"merged into {heir.id} already"
+    call.out.record({"into": heir.id, "ids": list(sources), "ordered": list(ordered)}, Text(words))
 
 
 async def rebudget(
     call: Call,
     id: Id,
-    changes: Annotated[list[str], typer.Argument(metavar="RESOURCE=+N|-N...", help="Such as usd=+1.00 usd=-0.50.")],
+    changes: Annotated[
+        list[str], typer.Argument(metavar="RESOURCE=+N|-N|N...", help="Such as usd=+1.00, usd=-0.50 or usd=2.00.")
+    ],
     key: Annotated[str | None, typer.Option(help="The same key again changes nothing.", show_default=False)] = None,
 ) -> None:
     """Change what a continuation may spend; only what is free can be taken back."""
-    wanted = reading.assignments(changes, "budget", "write usd=+1.00 or usd=-0.50")
+    wanted = reading.assignments(changes, "budget", "write usd=+1.00, usd=-0.50 or usd=2.00")
     handle = await call.find(id)
     budget = await handle.arebudget(key, **wanted)
     lines = [(name, account(name, figures)) for name, figures in budget.items() if isinstance(figures, dict)]
@@ -155,37 +188,41 @@ async def fork(
     id: Id,
     at: Annotated[int | None, typer.Option(min=0, help="As it was after this tick; now, if not given.")] = None,
     share: Annotated[float, typer.Option(help="The part of what is free that goes with the copy: 0 to 1.")] = 0.5,
+    key: Annotated[str | None, typer.Option(help="The same key again makes no other copy.", show_default=False)] = None,
 ) -> None:
     """Branch off a copy as it was after a tick, and print its id."""
     handle = await call.find(id)
-    copy = await handle.afork(at, share)
+    copy = await handle.afork(at, share, key)
     call.out.record({"id": copy.id, "forked_from": {"id": handle.id, "at": at}, "share": share}, Text(copy.id))
 
 
-async def freeze(call: Call, id: MaybeId = None, yes: Yes = False) -> None:
-    """Let nothing wake it until it is thawed; what comes meanwhile queues. Without an ID: all that live."""
-
-    async def act(handle: ContinuationHandle) -> None:
-        await handle.afreeze()
-
-    await _each(call, id, yes, "frozen", act, lambda checkpoint, is_frozen: not is_frozen)
+Tree = Annotated[bool, typer.Option("--tree", help="With all that descend from it, now and later.")]
+Reason = Annotated[str, typer.Option(help="Why; `maestro why` tells it.", show_default=False)]
 
 
-async def thaw(call: Call, id: MaybeId = None, yes: Yes = False) -> None:
-    """Let go of what is frozen, or held after failed ticks or for want of code. Without an ID: of all."""
+async def freeze(call: Call, id: MaybeId = None, tree: Tree = False, reason: Reason = "") -> None:
+    """Pause it: nothing but a kill wakes it until it is thawed; what comes queues. Without an ID: everything."""
+    if id is not None:
+        handle = await call.find(id)
+        await handle.afreeze(tree=tree, reason=reason)
+        _accepted(call, handle.id, "frozen with its tree" if tree else "frozen")
+        return
+    new = await (await call.maestro()).afreeze(reason)
+    call.out.record({"done": "frozen", "all": True}, Text("everything is frozen" + ("" if new else " already")))
+
+
+async def thaw(call: Call, id: MaybeId = None, tree: Tree = False, reason: Reason = "", yes: Yes = False) -> None:
+    """Let go of what is frozen or held. Without an ID: of everything; if it was not all frozen at once, one by one."""
     at = await call.at()
 
     async def act(handle: ContinuationHandle) -> None:
-        glance = await verbs.glance_of(at, handle.id)
-        is_held = (await verbs.checkpoint_of(at, handle.id)).hold is not None
-        if not glance.frozen and not is_held:
+        if not await steer.thaw(at, handle.id, tree=tree, reason=reason):
             raise Conflict(f"{handle.id} is neither frozen nor held", field="id", hint=f"see `maestro why {handle.id}`")
-        if glance.frozen:
-            await handle.afreeze(frozen=False)
-        if is_held:
-            await verbs.order(at, handle.id, Control.THAW)
 
-    await _each(call, id, yes, "thawed", act, lambda checkpoint, is_frozen: is_frozen or checkpoint.hold is not None)
+    if id is None and await steer.thaw_all(at, reason=reason):
+        call.out.record({"done": "thawed", "all": True}, Text("the brake is off"))
+        return
+    await _each(call, id, yes, "thawed", act, lambda glance: glance.frozen or glance.hold is not None)
 
 
 async def _each(
@@ -194,7 +231,7 @@ async def _each(
     yes: bool,
     done: str,
     act: Callable[[ContinuationHandle], Awaitable[None]],
-    meant: Callable[[Checkpoint, bool], bool],
+    meant: Callable[[Glance], bool],
 ) -> None:
     """`act` on one, or on all living ones that are meant; each is told."""
     if id is not None:
@@ -207,7 +244,7 @@ async def _each(
     for partition in verbs.partitions(at):
         for cid in await at.backend.records.ids(partition):
             view = views.opened(await verbs.glance_of(at, cid), at.seal, at.tenant)
-            if not view.checkpoint.terminal and meant(view.checkpoint, view.glance.frozen):
+            if not view.checkpoint.terminal and meant(view.glance):
                 cids.append(cid)
     if len(cids) > MANY and not yes:
         raise InvalidInput(
@@ -216,6 +253,15 @@ async def _each(
     for cid in cids:
         await act(ContinuationHandle(cid, maestro))
     call.out.record({"done": done, "ids": list(cids)}, Text(f"{len(cids)} {done}"))
+
+
+def _ended(call: Call, before: Checkpoint, words: str) -> None:
+    """What is asked of one that has ended already changes nothing, and is no failure."""
+    if not before.terminal:
+        _accepted(call, before.id, words)
+        return
+    data: dict[str, JsonValue] = {"id": before.id, "accepted": False, "status": before.status.value}
+    call.out.record(data, Text(f"{before.id} has ended already: {before.status.value}"))
 
 
 def _accepted(call: Call, cid: ContinuationId, words: str, mail: str | None = None) -> None:

@@ -76,6 +76,11 @@ def amount(resource: str, value: JsonValue) -> str:
     return format_usd(value) if resource == USD else f"{value:,}"
 
 
+def signed_usd(micros: int) -> str:
+    """A difference of money: +$0.01, -$0.01, or nothing."""
+    return f"{'-' if micros < 0 else '+'}{usd(abs(micros))}" if micros else usd(0)
+
+
 def usd(micros: JsonValue) -> str:
     """Micro-dollars as people read them."""
     return format_usd(micros) if isinstance(micros, int) else "-"

@@ -3,7 +3,8 @@
 Invariants:
 - the log alone rebuilds the checkpoint: record n holds the patch from checkpoint n-1 to n, record 0 the whole birth;
 - a record names the hash of the one before it, so that a missing or changed record shows;
-- schema versions older than today's are upgraded on read, never written.
+- hashes are over bytes as they were written, never over what today's code would write: a field that is added with a
+  default, or a default that is left out, changes no old hash (see `canonical`).
 """
 
 import hashlib
@@ -14,9 +15,13 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from maestro.continuation import patch
-from maestro.continuation.directive import Interest
+from maestro.continuation.bounds import UNBOUNDED, Bounds
+from maestro.continuation.canonical import canonical
+from maestro.continuation.directive import Interest, OnParentEnd, Recurring
+from maestro.continuation.expiry import expires_at
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.lifecycle import TERMINAL, Hold, Status
+from maestro.continuation.merging import Disagreement
 from maestro.continuation.wait import WaitFor
 from maestro.errors import IntegrityError
 from maestro.ids import ContinuationId, Epoch, Rev, TenantId, TimeMs
@@ -34,6 +39,7 @@ class Child(_Shape):
 
     behaviour: str
     status: Status = Status.PENDING
+    on_parent_end: OnParentEnd = "linked"
 
 
 class ForkedFrom(_Shape):
@@ -59,10 +65,19 @@ class Checkpoint(_Shape):
     root: ContinuationId
     depth: Annotated[int, Field(ge=0)] = 0
     forked_from: ForkedFrom | None = None
+    disagreements: tuple[Disagreement, ...] = ()
+    """What merged ones left otherwise than it is here, until somebody has decided."""
     children: dict[ContinuationId, Child] = {}
+    bounds: Bounds = UNBOUNDED
+    resume_attempts: int = 0
+    """Attempts of this turn lineage that are committed; the tries of the open tick are the store's."""
+    turns: int = 0
+    """How many ticks of the behaviour are committed."""
     wait: WaitFor | None = None
     interests: tuple[Interest, ...] = ()
     timers: dict[str, TimeMs] = {}
+    recurring: dict[str, Recurring] = {}
+    """Those of its timers that are set again whenever they were read."""
     input: JsonValue = None
     state: JsonValue = None
     """None until the behaviour's first tick."""
@@ -74,9 +89,14 @@ class Checkpoint(_Shape):
     def terminal(self) -> bool:
         return self.status in TERMINAL
 
+    @property
+    def expires_at_ms(self) -> TimeMs | None:
+        """When the open wait expires; None when it does not."""
+        return expires_at(self.wait)
+
     def body(self) -> bytes:
         """The canonical bytes: the same checkpoint gives the same bytes, and so the same state hash."""
-        return _canonical(self)
+        return canonical(self)
 
 
 class EffectNote(_Shape):
@@ -89,6 +109,12 @@ class EffectNote(_Shape):
     charge: dict[str, int] = {}
     decision: str | None = None
     detail: JsonValue = None
+    asked: JsonValue = None
+    """What was asked, as refs to blocks (maestro.tick.asking)."""
+    answer: JsonValue = None
+    """The answer, as a ref (maestro.continuation.blocks)."""
+    question: JsonValue = None
+    """What its decision was made on: {question, terms}, the terms as a ref (maestro.policy.recorded)."""
 
 
 class TriggerNote(_Shape):
@@ -109,7 +135,8 @@ class LogRecord(_Shape):
     epoch: Epoch
     behaviour: str
     behaviour_version: int
-    trigger: TriggerNote | None
+    trigger: TriggerNote | None = None
+    """What woke it, where that is not the first of `consumed`: see `woken_by`."""
     consumed: tuple[TriggerNote, ...] = ()
     wait: JsonValue = None
     directives: tuple[JsonValue, ...] = ()
@@ -121,14 +148,16 @@ class LogRecord(_Shape):
     state_hash: str
     previous_hash: str
     patch: list[JsonValue]
+    autonomous_decision: str | None = None
+    """What was decided in place of a person, because nobody did in time."""
+
+    @property
+    def woken_by(self) -> TriggerNote | None:
+        """What woke this tick."""
+        return self.trigger or next(iter(self.consumed), None)
 
     def body(self) -> bytes:
-        return _canonical(self)
-
-
-def _canonical(shape: _Shape) -> bytes:
-    """JSON with sorted keys; orjson asks for the fields of each shape inside, which costs a fifth of `model_dump`."""
-    return orjson.dumps(shape, default=vars, option=orjson.OPT_SORT_KEYS)
+        return canonical(self)
 
 
 def digest(body: bytes) -> str:
@@ -136,23 +165,24 @@ def digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def replay(records: Iterable[LogRecord]) -> Checkpoint:
-    """The checkpoint that these records, from the first on, lead to.
+def replay(bodies: Iterable[bytes]) -> Checkpoint:
+    """The checkpoint that the records with these bodies, from the first on, lead to.
 
     Raises:
         IntegrityError: a record is missing or out of order, names another predecessor, or gives another state hash.
     """
     body: Mapping[str, JsonValue] = {}
+    written = b""
     expected_rev, previous = 0, GENESIS
-    checkpoint: Checkpoint | None = None
-    for record in records:
+    for record_body in bodies:
+        record = LogRecord.model_validate_json(record_body)
         if record.rev != expected_rev or record.previous_hash != previous:
             raise IntegrityError(f"{record.cid}: the log breaks at record {expected_rev}", hint="run `maestro verify`")
         body = patch.apply(body, record.patch)
-        checkpoint = Checkpoint.model_validate_json(orjson.dumps(body))
-        if digest(checkpoint.body()) != record.state_hash:
+        written = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        if digest(written) != record.state_hash:
             raise IntegrityError(f"{record.cid}: record {record.rev} does not lead to its state hash")
-        expected_rev, previous = expected_rev + 1, digest(record.body())
-    if checkpoint is None:
+        expected_rev, previous = expected_rev + 1, digest(record_body)
+    if not written:
         raise IntegrityError("an empty log leads to no checkpoint")
-    return checkpoint
+    return Checkpoint.model_validate_json(written)

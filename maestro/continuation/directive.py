@@ -28,6 +28,8 @@ from maestro.continuation.wait import (
 )
 from maestro.ids import ContinuationId, Rev, TimeMs, derived_token
 
+MAX_COALESCE_MS = 3_600_000  # a sleeper that waits longer than an hour wants a timer
+
 
 class _Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +42,23 @@ class Interest(_Shape):
     pattern: str
     relevance: Annotated[float, Field(ge=0, le=1)] | None = None
     """Wake only at this score against the goal or above; below it the event still enters the field."""
+    coalesce_ms: Annotated[int, Field(ge=0, le=MAX_COALESCE_MS)] = 0
+    """The first event waits so long for others before it wakes; all of them are one tick."""
+
+
+CatchUp = Literal["one", "all", "skip"]
+
+
+class Recurring(_Shape):
+    """How a timer that fires again and again goes on; part of the checkpoint."""
+
+    every_ms: Annotated[int, Field(ge=1)]
+    catch_up: CatchUp = "one"
+    """What is seen of moments that were missed: one mail that counts them, one for each, or nothing of that time."""
+
+
+OnParentEnd = Literal["linked", "detached", "adopt_up"]
+"""What becomes of a child when its parent ends: it is stopped, it goes on alone, or the grandparent is its parent."""
 
 
 class Spawn(_Shape):
@@ -52,6 +71,7 @@ class Spawn(_Shape):
     budget: BudgetVector
     input: JsonValue = None
     pool: str = "default"
+    on_parent_end: OnParentEnd = "linked"
 
 
 class Grant(_Shape):
@@ -69,6 +89,10 @@ class Send(_Shape):
     to: ContinuationId
     subject: str = ""
     body: JsonValue = None
+    supersedes: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """An unread message of this sender with the same name gives way to it."""
+    expires_ms: TimeMs | None = None
+    """Unread by then, nobody reads it."""
 
 
 class Publish(_Shape):
@@ -104,6 +128,7 @@ class SetTimer(_Shape):
     type: Literal["set_timer"] = "set_timer"
     timer_id: str
     due_ms: TimeMs
+    recurring: Recurring | None = None
 
 
 class CancelTimer(_Shape):

@@ -4,8 +4,10 @@ Invariant: immutable; a correction is a new finding that names the one it supers
 Source: spec/04 section 11.
 """
 
+import hashlib
 from typing import Annotated
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -22,3 +24,9 @@ class Finding(BaseModel):
     """Ids of the events, entries or artifacts that it rests on."""
     confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     supersedes: str | None = None
+
+
+def content_of(kept: bytes) -> str:
+    """The hash of what a kept finding says, whoever found it and whenever: two of one content are one finding."""
+    finding = orjson.loads(kept)
+    return hashlib.sha256(orjson.dumps([finding["title"], finding["body"], finding["links"]])).hexdigest()

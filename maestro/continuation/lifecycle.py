@@ -31,6 +31,10 @@ class Hold(StrEnum):
     UNSERVABLE = "unservable"
 
 
+WANTS_CODE = frozenset({Hold.NEEDS_MIGRATION, Hold.UNSERVABLE})
+"""Holds that other code ends: noted beside the checkpoint, which they leave as it is; over at the next adoption."""
+
+
 class Activity(StrEnum):
     THINKING = "thinking"
     READY = "ready"

@@ -9,11 +9,12 @@ from pydantic import JsonValue
 from maestro.budget.ledger import Ledger
 from maestro.continuation.checkpoint import Checkpoint, LogRecord, digest
 from maestro.continuation.envelope import Seal
-from maestro.continuation.lifecycle import Activity, Hold, activity
+from maestro.continuation.expiry import patience
+from maestro.continuation.lifecycle import WANTS_CODE, Activity, Hold, activity
 from maestro.continuation.wait import ScheduledWake, describe, parts
 from maestro.errors import IntegrityError
 from maestro.ids import ContinuationId, TenantId, TimeMs
-from maestro.tick.records import Glance
+from maestro.tick.records import Frost, Glance
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,17 @@ class View:
     @property
     def activity(self) -> Activity:
         c, g = self.checkpoint, self.glance
-        hold = Hold.FROZEN if g.frozen else c.hold
-        return activity(c.status, c.wait, hold, g.holder, g.ready_since_ms is not None)
+        return activity(c.status, c.wait, self.hold, g.holder, g.ready_since_ms is not None)
+
+    @property
+    def hold(self) -> Hold | None:
+        """Why ticks are suspended: a person's word first, then the last tick's, then the want of code."""
+        return Hold.FROZEN if self.glance.frozen else self.checkpoint.hold or self.glance.hold
+
+    @property
+    def hold_detail(self) -> str | None:
+        c, g = self.checkpoint, self.glance
+        return c.hold_detail if c.hold is not None or g.hold is None else g.error
 
     @property
     def residency(self) -> str:
@@ -43,7 +53,10 @@ def opened(glance: Glance, seal: Seal, tenant: TenantId) -> View:
     envelope = seal.open(glance.checkpoint, "checkpoint", glance.cid, tenant)
     if envelope.rev != glance.rev:
         raise IntegrityError(f"{glance.cid}: the checkpoint is of rev {envelope.rev}, the store says {glance.rev}")
-    return View(glance, Checkpoint.model_validate_json(envelope.body))
+    checkpoint = Checkpoint.model_validate_json(envelope.body)
+    if checkpoint.parent != glance.parent:  # its parent has ended; its own next tick will say so
+        checkpoint = checkpoint.model_copy(update={"parent": glance.parent})
+    return View(glance, checkpoint)
 
 
 def row_of(glance: Glance, seal: Seal, tenant: TenantId) -> dict[str, JsonValue]:
@@ -94,7 +107,7 @@ def show(view: View, findings: Sequence[Mapping[str, JsonValue]], node: str | No
         "activity": view.activity.value,
         "residency": view.residency,
         "hold": _hold(view),
-        "hold_detail": c.hold_detail,
+        "hold_detail": view.hold_detail,
         "goal": c.goal.model_dump(mode="json"),
         "parent": c.parent,
         "root": c.root,
@@ -127,14 +140,18 @@ def show(view: View, findings: Sequence[Mapping[str, JsonValue]], node: str | No
 def why(view: View) -> str:
     """Why the continuation is as it is: one sentence, for every continuation in every state."""
     c, g = view.checkpoint, view.glance
+    if g.moved_to is not None:
+        return f"moved to {g.moved_to}, by {g.moved_by}; here it will never wake again"
     if c.terminal:
         told = c.stop_detail or c.stop_reason
         return c.status.value if told in (None, c.status.value) else f"{c.status}: {told}"
     if g.holder:
         return f"thinking in {g.holder}: tick {g.rev + 1}, try {g.tries}"
-    if g.frozen:
-        return f"frozen by a person; {g.unread} unread" + (f"; before: {describe(c.wait)}" if c.wait else "")
-    if c.hold is not None:
+    if g.frost is not None:
+        return _frozen(g.frost) + f"; {g.unread} unread" + (f"; before: {describe(c.wait)}" if c.wait else "")
+    if g.hold in WANTS_CODE:
+        return f"held, {g.hold}: {g.error}"
+    if c.hold is not None and g.error is None:  # with an error, a thaw was tried and will be again
         return f"held, {c.hold}: {c.hold_detail}"
     if g.ready_since_ms is not None:
         return f"ready since {g.ready_since_ms} ms, waiting for an actor of pool {c.pool}"
@@ -143,7 +160,15 @@ def why(view: View) -> str:
     if c.wait is None:
         return f"born, its start is on its way to pool {c.pool}"
     interests = f"; subscribed to {', '.join(i.pattern for i in c.interests)}" if c.interests else ""
-    return describe(c.wait) + interests + (f"; {g.unread} unread that do not wake it" if g.unread else "")
+    time = f"; {told}" if (told := patience(c.wait)) else ""
+    asks = "".join(f"; asks you: {open_.question}" for open_ in c.disagreements)
+    unread = f"; {g.unread} unread that do not wake it" if g.unread else ""
+    return describe(c.wait) + time + interests + asks + unread
+
+
+def _frozen(frost: Frost) -> str:
+    what = {"one": "frozen", "tree": "frozen with its tree", "all": "everything is frozen"}[frost.scope]
+    return f"{what} by {frost.by} at {frost.at_ms} ms" + (f": {frost.reason}" if frost.reason else "")
 
 
 def next_wake_ms(checkpoint: Checkpoint) -> TimeMs | None:
@@ -176,8 +201,10 @@ def log_line(
         IntegrityError: the record was changed after it was written.
     """
     body = seal.open(sealed, "record", cid, tenant).body
-    record: dict[str, JsonValue] = LogRecord.model_validate_json(body).model_dump(mode="json")
-    return {**record, "hash": digest(body), "committed_at_ms": committed_at_ms}
+    record = LogRecord.model_validate_json(body)
+    woken_by = None if record.woken_by is None else record.woken_by.model_dump()
+    told: dict[str, JsonValue] = {**record.model_dump(mode="json"), "trigger": woken_by}
+    return {**told, "hash": digest(body), "committed_at_ms": committed_at_ms}
 
 
 def findings(lines: Sequence[bytes]) -> list[dict[str, JsonValue]]:
@@ -185,5 +212,4 @@ def findings(lines: Sequence[bytes]) -> list[dict[str, JsonValue]]:
 
 
 def _hold(view: View) -> str | None:
-    hold = Hold.FROZEN if view.glance.frozen else view.checkpoint.hold
-    return hold.value if hold else None
+    return view.hold.value if view.hold else None

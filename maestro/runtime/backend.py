@@ -7,8 +7,12 @@ from maestro.clock import Clock
 from maestro.field.shelf import Shelf
 from maestro.ids import TenantId
 from maestro.mesh.source import SourceRecords
+from maestro.runtime.claims import Claims
 from maestro.runtime.ports import Leases, Outbox, Projections, Router, Signals, Timers
-from maestro.tick.records import Records, Steering
+from maestro.tick.blocks import Blocks
+from maestro.tick.moves import Moves
+from maestro.tick.records import Records
+from maestro.tick.steering import Steering
 from maestro.tick.store import Journals, Store
 
 
@@ -31,5 +35,8 @@ class Backend:
     steering: Steering
     shelf: Shelf
     sources: SourceRecords
+    blocks: Blocks
+    moves: Moves
+    claims: Claims
     close: Callable[[], Awaitable[None]]
     """Ends connections; what is stored stays."""

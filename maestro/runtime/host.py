@@ -20,11 +20,11 @@ from typing import Any
 import orjson
 import structlog
 
-from maestro.errors import BudgetExceededError, Fenced, MaestroError, StoreRefused, StoreUnavailable
+from maestro.errors import BudgetExceededError, Conflict, Fenced, MaestroError, StoreRefused, StoreUnavailable
 from maestro.ids import ContinuationId, HolderId, Partition
 from maestro.runtime.ports import Signals, ready_signal
-from maestro.tick.runner import HandBack, Surroundings, run
-from maestro.tick.store import Adopted, Commit
+from maestro.tick.runner import HandBack, Outcome, Surroundings, run
+from maestro.tick.store import Adopted, Held
 
 log = structlog.get_logger()
 
@@ -55,7 +55,7 @@ class Awake:
     adopted: Adopted
     holder: HolderId
     since: float
-    task: "asyncio.Task[Commit | HandBack]"
+    task: "asyncio.Task[Outcome]"
 
     @property
     def behaviour(self) -> str:
@@ -84,6 +84,19 @@ class Host:
             renewal = group.create_task(self._renew())
             slots = [group.create_task(self._slot()) for _ in range(self._settings.slots)]
             await asyncio.wait(slots)
+            renewal.cancel()
+
+    async def carry(self, adopted: Adopted) -> None:
+        """The tick of `adopted`, taken under this host's name, has ended in the store; nothing else is adopted.
+
+        Raises:
+            Fenced: the lease was lost meanwhile; StoreError: the store was, and keeps it until the lease is over.
+        """
+        self.stop()
+        renewal = asyncio.create_task(self._renew())
+        try:
+            await self._tick(adopted, self._settings.holder)
+        finally:
             renewal.cancel()
 
     def stop(self) -> None:
@@ -143,7 +156,7 @@ class Host:
                 if self.awake.get(adopted.cid) is mine:  # a lease lost and adopted anew by another slot of this process
                     del self.awake[adopted.cid]
 
-    async def _outcome(self, task: "asyncio.Task[Commit | HandBack]") -> Commit | HandBack:
+    async def _outcome(self, task: "asyncio.Task[Outcome]") -> Outcome:
         try:
             return await task
         except asyncio.CancelledError:
@@ -151,9 +164,12 @@ class Host:
                 raise
             return HandBack(0, "interrupted by an order", counts=False)
 
-    async def _write(self, adopted: Adopted, outcome: Commit | HandBack) -> Taken | None:
+    async def _write(self, adopted: Adopted, outcome: Outcome) -> Taken | None:
         if isinstance(outcome, HandBack):
             await self._release(adopted, outcome)
+            return None
+        if isinstance(outcome, Held):
+            await self._around.store.hold(outcome)
             return None
         while True:
             settings, holder = self._settings, self._holder
@@ -169,6 +185,9 @@ class Host:
                 return None
             except BudgetExceededError as error:
                 await self._release(adopted, HandBack(1_000, str(error), counts=True))
+                return None
+            except Conflict as error:  # what it would end without has changed: its next try sees it
+                await self._release(adopted, HandBack(0, str(error), counts=False))
                 return None
             else:
                 self.ticks += 1

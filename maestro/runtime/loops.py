@@ -5,8 +5,9 @@ nothing: every step is claimed inside the store. A store that is away is waited 
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 import structlog
@@ -23,6 +24,7 @@ from maestro.errors import (
     MaestroError,
     MailboxFull,
     NotFound,
+    StoreError,
 )
 from maestro.field.decay import half_life_ms, rank_key
 from maestro.field.entry import Entry, Provenance, SourceKind, entry_id
@@ -38,6 +40,8 @@ log = structlog.get_logger()
 IDLE_MS = 5_000  # what a lost signal costs at most
 AWAY_S = 1.0  # between two looks at a store that does not answer
 
+Placed = tuple[str, OutboxRow]
+"""An outbox row and its position."""
 Step = Callable[[], Awaitable[int]]
 """Does what is due; returns how long (ms) may be slept now, 0 for not at all."""
 
@@ -130,15 +134,34 @@ class Relay:
 
     async def _drain(self, partition: Partition) -> int:
         rows = await self.backend.outbox.pending(partition)
-        # sent in one turn of the loop and so in order; each sender's rows arrive as it committed them
-        causes = await asyncio.gather(*(self._carry(row) for _, row in rows))
-        arrived = [position for (position, _), cause in zip(rows, causes, strict=True) if cause is None]
-        await self.backend.outbox.done(partition, arrived)
-        for (position, row), cause in zip(rows, causes, strict=True):
-            if cause is not None:
-                log.warning("dead_letter", to=row.to, row=row.id, cause=cause)
-                await self.backend.outbox.bury(partition, position, row, cause)
+        # from one sender to one receiver one after the other: what comes after a row that did not arrive waits for it
+        chains: defaultdict[tuple[str, str], list[Placed]] = defaultdict(list)
+        for position, row in rows:
+            chains[row.id.partition(":")[0], row.to].append((position, row))
+        carried = await asyncio.gather(*map(self._carry_chain, chains.values()))
+        await self.backend.outbox.done(partition, [position for chain in carried for position in chain.arrived])
+        for position, row, cause in (letter for chain in carried for letter in chain.dead):
+            log.warning("dead_letter", to=row.to, row=row.id, cause=cause)
+            await self.backend.outbox.bury(partition, position, row, cause)
+        for chain in carried:
+            if chain.trouble is not None:
+                raise chain.trouble
         return len(rows)
+
+    async def _carry_chain(self, chain: Sequence[Placed]) -> "_Carried":
+        """The rows went on their way in their order, up to one that the store could not take now."""
+        carried = _Carried()
+        for position, row in chain:
+            try:
+                cause = await self._carry(row)
+            except StoreError as error:
+                carried.trouble = error
+                break
+            if cause is None:
+                carried.arrived.append(position)
+            else:
+                carried.dead.append((position, row, cause))
+        return carried
 
     async def _carry(self, row: OutboxRow) -> str | None:
         """None when the row arrived, else why it never will."""
@@ -161,6 +184,16 @@ class Relay:
         home = home_partition(f"{event.source} {event.key}", self.backend.partitions)
         others = [partition for partition in partitions_of(self.backend) if partition != home]
         await self.backend.router.route(event, home, others)
+
+
+@dataclass(slots=True)
+class _Carried:
+    """What became of the rows from one sender to one receiver."""
+
+    arrived: list[str] = field(default_factory=list)
+    dead: list[tuple[str, OutboxRow, str]] = field(default_factory=list)
+    """With why it can never arrive."""
+    trouble: StoreError | None = None
 
 
 @dataclass(slots=True)

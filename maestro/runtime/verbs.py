@@ -6,21 +6,18 @@ Invariants: input is checked before anything is written; each verb is one durabl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import orjson
 from pydantic import JsonValue
 
 from maestro.budget.ledger import Ledger
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.checkpoint import Checkpoint, ForkedFrom, LogRecord, replay
+from maestro.continuation.bounds import TTL_DEFAULTS, UNBOUNDED, Bounds, TtlDefaults
+from maestro.continuation.checkpoint import Checkpoint, LogRecord, replay
 from maestro.continuation.envelope import Seal
 from maestro.continuation.goal import GoalFrame
-from maestro.continuation.lifecycle import Status
-from maestro.continuation.mail import BODY_LIMIT_BYTES, Control, Kind, Mail
-from maestro.continuation.wait import ApprovalResolution, UserReply, parts
+from maestro.continuation.mail import Control, Kind, Mail, check_body, expiry
 from maestro.errors import (
     Conflict,
     ContinuationNotFoundError,
-    ContinuationTriggerMismatchError,
     IntegrityError,
     InvalidInput,
 )
@@ -29,6 +26,7 @@ from maestro.ids import (
     MailId,
     Partition,
     TenantId,
+    TimeMs,
     check_continuation_id,
     check_label,
     derived_token,
@@ -37,10 +35,11 @@ from maestro.ids import (
     new_token,
     partition_of,
 )
+from maestro.policy.decision import POLICY_VERSION
+from maestro.runtime.asked import approval_of, question_of
 from maestro.runtime.backend import Backend
 from maestro.tick.birth import born, root_of
 from maestro.tick.records import Glance
-from maestro.tick.store import Birth
 
 PERSON = "person"
 
@@ -52,6 +51,8 @@ class Installation:
     backend: Backend
     seal: Seal
     default_budget: BudgetVector
+    defaults: TtlDefaults = TTL_DEFAULTS
+    policy_version: str = str(POLICY_VERSION)
 
     @property
     def tenant(self) -> TenantId:
@@ -68,6 +69,9 @@ class Start:
     input: JsonValue = None
     name: str | None = None
     pool: str = "default"
+    supersede: bool = False
+    """Whoever has the name now ends, as superseded, in the same step."""
+    bounds: Bounds = UNBOUNDED
 
 
 async def start(at: Installation, asked: Start) -> ContinuationId:
@@ -75,7 +79,7 @@ async def start(at: Installation, asked: Start) -> ContinuationId:
 
     Raises:
         InvalidInput: a name that is none.
-        Conflict: a living continuation has that name.
+        Conflict: a living continuation has that name, and is not to be superseded.
     """
     check_label(asked.behaviour, "behaviour")
     if asked.name is not None:
@@ -85,7 +89,9 @@ async def start(at: Installation, asked: Start) -> ContinuationId:
     cid = new_continuation_id(now_ms, home)
     pool = f"dedicated-{cid}" if asked.pool == "dedicated" else check_label(asked.pool, "pool")
     first = root_of(cid, at.tenant, asked.behaviour, asked.goal, now_ms, pool=pool, name=asked.name, input=asked.input)
-    await at.backend.store.create(born(first, asked.budget or at.default_budget, at.seal))
+    first = first.model_copy(update={"bounds": asked.bounds.over(at.defaults)})
+    birth = born(first, asked.budget or at.default_budget, at.seal)
+    await at.backend.store.create(replace(birth, supersedes=_superseded_by(cid, now_ms)) if asked.supersede else birth)
     return cid
 
 
@@ -124,43 +130,72 @@ async def _find_loosely(at: Installation, text: str) -> ContinuationId:
 
 
 async def send(
-    at: Installation, cid: ContinuationId, body: JsonValue, subject: str = "", key: str | None = None
+    at: Installation,
+    cid: ContinuationId,
+    body: JsonValue,
+    subject: str = "",
+    key: str | None = None,
+    *,
+    supersedes: str | None = None,
+    expires_in_ms: int | None = None,
 ) -> MailId:
-    """A message is in the mailbox, once per `key`."""
-    if len(orjson.dumps(body)) > BODY_LIMIT_BYTES:
-        raise InvalidInput("the message is too large", field="body", hint=f"at most {BODY_LIMIT_BYTES} bytes as JSON")
-    return await _post(at, cid, Kind.MESSAGE, subject, body, None, key)
+    """A message is in the mailbox, once per `key`.
+
+    Args:
+        supersedes: names what it is about: an unread message from here with the same name gives way to it.
+        expires_in_ms: unread by then, nobody reads it.
+
+    Raises:
+        InvalidInput: the body is no JSON or too large; a name or a time that is none.
+        MailboxFull: there is no room.
+    """
+    name = None if supersedes is None else check_label(supersedes, "supersedes")
+    mail = await _mail(at, cid, Kind.MESSAGE, subject, check_body(body), None, key)
+    mail = mail.model_copy(update={"supersedes": name, "expires_ms": expiry(mail.sent_ms, expires_in_ms)})
+    await at.backend.store.deliver(cid, mail)
+    return mail.id
 
 
 async def reply(at: Installation, cid: ContinuationId, text: str) -> MailId:
     """The answer to the question that `cid` asks.
 
     Raises:
-        ContinuationTriggerMismatchError: it asks none.
+        ContinuationTriggerMismatchError, ContinuationExpiredError: it asks none, or has waited long enough.
     """
-    question = next((part for part in await _waits(at, cid) if isinstance(part, UserReply)), None)
-    if question is None:
-        raise ContinuationTriggerMismatchError(f"{cid} asks nothing", field="id", hint=f"see `maestro why {cid}`")
-    return await _post(
-        at, cid, Kind.REPLY, question.question, {"text": text}, question.question_id, question.question_id
-    )
+    before = await checkpoint_of(at, cid)
+    question = question_of(before, await at.backend.clock.now_ms())
+    once = f"{question.question_id} {question.opened_ms} {before.resume_attempts}"  # asked again, answered again
+    return await _post(at, cid, Kind.REPLY, question.question, {"text": text}, question.question_id, once)
 
 
-async def decide(at: Installation, cid: ContinuationId, approval_id: str, approved: bool, by: str = PERSON) -> MailId:
+async def decide(
+    at: Installation,
+    cid: ContinuationId,
+    approval_id: str,
+    approved: bool,
+    by: str = PERSON,
+    edited: JsonValue = None,
+) -> MailId:
     """A person's word on the approval that `cid` waits for; the first word counts.
 
+    Args:
+        edited: approved with these arguments in place of those that were asked.
+
     Raises:
-        ContinuationTriggerMismatchError: it waits for no such approval.
-        Conflict: the other word was given before.
+        ContinuationTriggerMismatchError, ContinuationExpiredError: it waits for no such approval, or does no more.
+        Conflict: the other word was given before, or what the approval was bound to has changed.
     """
-    open_ = [part for part in await _waits(at, cid) if isinstance(part, ApprovalResolution)]
-    approval = next((part for part in open_ if part.approval_id.startswith(approval_id)), None)
-    if approval is None:
-        waiting = ", ".join(part.approval_id for part in open_) or "none"
-        raise ContinuationTriggerMismatchError(
-            f"{cid} waits for no approval {approval_id}", field="approval", hint=f"open: {waiting}"
-        )
-    body: JsonValue = {"decision": "approved" if approved else "denied", "by": by, "binding": approval.binding}
+    now_ms, before = await at.backend.clock.now_ms(), await checkpoint_of(at, cid)
+    try:
+        approval = approval_of(before, approval_id, now_ms, at.policy_version)
+    except Conflict as error:
+        if error.facts.get("asked_as", "") is None:
+            await order(at, cid, Control.WAKE)  # its next tick asks anew
+        raise
+    decision = "denied" if not approved else "approved" if edited is None else "edited"
+    body: dict[str, JsonValue] = {"decision": decision, "by": by, "binding": approval.binding}
+    if decision == "edited":
+        body["arguments"] = check_body(edited)
     mail = await _mail(at, cid, Kind.APPROVAL, approval.action, body, approval.approval_id, approval.approval_id)
     if (await at.backend.store.deliver(cid, mail)).duplicate:
         raise Conflict(f"{approval.approval_id} is decided already", field="approval", hint=f"see `maestro log {cid}`")
@@ -184,61 +219,20 @@ async def rebudget(
     return await at.backend.steering.rebudget(cid, more, less, key or new_token("rebudget"))
 
 
-async def fork(
-    at: Installation, cid: ContinuationId, rev: int | None, share: float, key: str | None = None
-) -> ContinuationId:
-    """A copy of `cid` as it was at `rev` (now, by default) lives on its own, with `share` of what is free.
-
-    It has the state, the goal, the interests and the timers of then; no children, no mail; nothing is done again.
-
-    Raises:
-        InvalidInput: no such rev, or the share is not within 0..1.
-    """
-    glance = await glance_of(at, cid)
-    target = glance.rev if rev is None else rev
-    if not 0 <= target <= glance.rev:
-        raise InvalidInput(f"{cid} has no rev {target}", field="at", hint=f"give 0 to {glance.rev}")
-    then = await checkpoint_at(at, cid, target)
-    now_ms = await at.backend.clock.now_ms()
-    name = key or new_token("fork")
-    fork_id = new_continuation_id(now_ms, partition_of(cid))
-    first = then.model_copy(
-        update={
-            "id": fork_id,
-            "root": fork_id,
-            "name": None,
-            "parent": None,
-            "depth": 0,
-            "children": {},
-            "forked_from": ForkedFrom(id=cid, rev=glance.rev if rev is None else target),  # type: ignore[arg-type]
-            "status": Status.PENDING,
-            "hold": None,
-            "hold_detail": None,
-            "stop_reason": None,
-            "stop_detail": None,
-            "result": None,
-            "pool": "default" if then.pool.startswith("dedicated-") else then.pool,
-            "created_at_ms": now_ms,
-            "updated_at_ms": now_ms,
-        }
-    )
-    first = Checkpoint.model_validate(first.model_dump())
-    birth = born(first, glance.ledger.free.share(share), at.seal)
-    if target > 0:
-        birth = _woken(birth, name)
-    await at.backend.steering.fork(cid, birth)
-    return fork_id
-
-
 async def checkpoint_at(at: Installation, cid: ContinuationId, rev: int) -> Checkpoint:
     """The checkpoint as it was after `rev`, rebuilt from the log alone and checked against its hashes."""
-    return replay(await records(at, cid, rev))
+    return replay(await record_bodies(at, cid, rev))
 
 
 async def records(at: Installation, cid: ContinuationId, last: int = -1) -> Sequence[LogRecord]:
     """The log records 0..last, opened and checked."""
+    return [LogRecord.model_validate_json(body) for body in await record_bodies(at, cid, last)]
+
+
+async def record_bodies(at: Installation, cid: ContinuationId, last: int = -1) -> Sequence[bytes]:
+    """The log records 0..last as they were written, their seals checked."""
     lines = await at.backend.records.log(cid, 0, last)
-    return [LogRecord.model_validate_json(at.seal.open(line, "record", cid, at.tenant).body) for _, line in lines]
+    return [at.seal.open(line, "record", cid, at.tenant).body for _, line in lines]
 
 
 async def verify(at: Installation, cid: ContinuationId) -> int:
@@ -247,9 +241,9 @@ async def verify(at: Installation, cid: ContinuationId) -> int:
     Raises:
         IntegrityError: it is not, or does not.
     """
-    glance, log = await glance_of(at, cid), await records(at, cid)
+    glance, log = await glance_of(at, cid), await record_bodies(at, cid)
     body = at.seal.open(glance.checkpoint, "checkpoint", cid, at.tenant).body
-    if replay(log).body() != body:
+    if replay(log) != Checkpoint.model_validate_json(body):
         raise IntegrityError(f"{cid}: the log does not lead to the checkpoint", hint="restore it from an export")
     return len(log)
 
@@ -276,11 +270,6 @@ async def checkpoint_of(at: Installation, cid: ContinuationId) -> Checkpoint:
     return Checkpoint.model_validate_json(at.seal.open(glance.checkpoint, "checkpoint", cid, at.tenant).body)
 
 
-async def _waits(at: Installation, cid: ContinuationId) -> tuple[object, ...]:
-    checkpoint = await checkpoint_of(at, cid)
-    return () if checkpoint.wait is None else parts(checkpoint.wait)
-
-
 async def _post(
     at: Installation, cid: ContinuationId, kind: Kind, subject: str, body: JsonValue, about: str | None, key: str | None
 ) -> MailId:
@@ -304,10 +293,16 @@ async def _mail(
     )
 
 
-def _woken(birth: Birth, key: str) -> Birth:
-    """A fork of one that had started gets no second start: it is woken, and goes on waiting as its origin did."""
-    wake = birth.start.model_copy(update={"id": MailId(key), "kind": Kind.CONTROL, "subject": Control.WAKE.value})
-    return replace(birth, start=wake)
+def _superseded_by(cid: ContinuationId, now_ms: TimeMs) -> Mail:
+    """The order to end for whoever had the name that `cid` takes over."""
+    return Mail(
+        id=MailId(f"superseded:{cid}"),
+        kind=Kind.CONTROL,
+        sender=cid,
+        subject=Control.KILL,
+        body={"stop_reason": "superseded_by_newer_turn", "reason": f"{cid} took its name"},
+        sent_ms=now_ms,
+    )
 
 
 def _unknown(text: str) -> ContinuationNotFoundError:

@@ -13,10 +13,12 @@ Invariants:
 - of those that go down with a sibling, temporary ones do not come back;
 - every restart counts against the intensity, also a retry of a restart that failed; one more than allowed ends all;
 - a failed restart is never tried again here: it comes back through the mailbox, so that a stop can get in between;
+- with a pace, or beside children that its successor found alive, a child waits for its turn to restart (`pacing`);
 - an exit of an incarnation that is not the current one changes nothing.
 
 Whoever carries the actions out does so in order, one batch at a time; state is as if the batch were done already, and
-`on_started` and `on_start_failed` tell how each start went. Not here: processes, deadlines, clocks.
+`on_started`, `on_ignored` and `on_start_failed` tell how each start went. Not here: what people ask of a supervisor
+(`requests`), what it leaves to its successor (`roster`); processes, deadlines, clocks.
 Source: Erlang/OTP `supervisor`; DynamicSupervisor of Elixir for the strategy `dynamic`.
 """
 
@@ -26,25 +28,22 @@ from itertools import takewhile
 from types import MappingProxyType
 from typing import Literal, assert_never
 
-from maestro.errors import Conflict, InvalidInput, NotFound
 from maestro.ids import HolderId
-from maestro.supervision.spec import ChildSpec, Intensity, Restart, RosterEntry, check_significance
+from maestro.supervision import pacing
+from maestro.supervision.moves import after, down, known, starts, stops, sweeps
+from maestro.supervision.spec import ChildSpec, Intensity, Restart
 from maestro.supervision.state import (
     Action,
     AdoptChild,
     Child,
-    Counts,
     Decided,
     Exit,
     ExitKind,
     GiveUp,
     PostRetry,
     StartChild,
-    StartTogether,
-    StopChild,
     StopTogether,
     SupervisorState,
-    Sweep,
 )
 
 Alive = Mapping[str, HolderId]
@@ -54,25 +53,15 @@ NOBODY: Alive = MappingProxyType({})
 
 def supervisor(spec: ChildSpec) -> SupervisorState:
     """A supervisor as its spec describes it, nothing started yet."""
-    children = tuple(Child(child) for child in spec.children)
     return SupervisorState(
-        spec.strategy, spec.intensity, spec.auto_shutdown, children, starts_together=spec.starts_together
+        strategy=spec.strategy,
+        intensity=spec.intensity,
+        auto_shutdown=spec.auto_shutdown,
+        children=tuple(Child(child) for child in spec.children),
+        starts_together=spec.starts_together,
+        pace=spec.pace,
+        template=spec.template,
     )
-
-
-def recall(spec: ChildSpec, roster: Sequence[RosterEntry], alive: Alive) -> tuple[SupervisorState, frozenset[str]]:
-    """A supervisor as its predecessor left it, and the ids that the predecessor had stopped.
-
-    A temporary child that died unattended is forgotten: it is never restarted.
-    """
-    kept = [entry for entry in roster if entry.spec.restart != "temporary" or entry.spec.id in alive]
-    state = replace(supervisor(spec), children=tuple(Child(entry.spec) for entry in kept))
-    return state, frozenset(entry.spec.id for entry in kept if entry.stopped and entry.spec.id not in alive)
-
-
-def roster(state: SupervisorState) -> tuple[RosterEntry, ...]:
-    """What a successor needs to know."""
-    return tuple(RosterEntry(spec=c.spec, stopped=c.standing == "stopped") for c in state.children)
 
 
 def start_all(state: SupervisorState, alive: Alive = NOBODY, leave: frozenset[str] = frozenset()) -> Decided:
@@ -95,38 +84,39 @@ def start_all(state: SupervisorState, alive: Alive = NOBODY, leave: frozenset[st
         case _:
             assert_never(state.strategy)
     begun = [child for child in wanted if child not in adopted]
-    stops = _stops([replace(c, incarnation=alive[c.id]) for c in begun if c.id in alive])
     adopts = tuple(AdoptChild(c.spec, alive[c.id]) for c in adopted)
-    state = state.put(
-        *(replace(c, standing="running", incarnation=alive[c.id]) for c in adopted),
-        *(replace(c, standing="restarting" if alive else "starting") for c in begun),
-    )
-    starts: tuple[Action, ...] = _starts(begun)
-    if state.starts_together and starts:
-        starts = (StartTogether(tuple(child.spec for child in begun)),)
-    return _booted(state), (*adopts, *stops, *starts)
+    ended = stops([replace(c, incarnation=alive[c.id]) for c in begun if c.id in alive])
+    state = state.put(*(replace(c, standing="running", incarnation=alive[c.id]) for c in adopted))
+    state, actions = _begin(state, begun, beside=bool(alive))
+    return _booted(state), (*adopts, *ended, *actions)
 
 
 def stop_all(state: SupervisorState) -> Decided:
     """Every child is stopped, last started first; the supervisor has ended and decides nothing any more."""
-    stops: tuple[Action, ...] = _stops(state.children)
-    if state.strategy == "dynamic" and stops:
-        stops = (StopTogether(_stops(state.children)),)
-    return replace(_down(state, state.children), phase="ended"), (*stops, *_sweeps(state.children))
+    ended: tuple[Action, ...] = stops(state.children)
+    if state.strategy == "dynamic" and ended:
+        ended = (StopTogether(stops(state.children)),)
+    return replace(down(state, state.children), phase="ended"), (*ended, *sweeps(state.children))
 
 
 def on_started(state: SupervisorState, child_id: str, incarnation: HolderId) -> SupervisorState:
     """The child runs as `incarnation`."""
-    child = _known(state, child_id)
+    child = known(state, child_id)
     restarts = child.restarts + (child.standing == "restarting")
     return _booted(state.put(replace(child, standing="running", incarnation=incarnation, restarts=restarts)))
+
+
+def on_ignored(state: SupervisorState, child_id: str) -> SupervisorState:
+    """The child wants to be left out: it does not run, and that is no failure; only its spec stays, if anything."""
+    child = replace(known(state, child_id), standing="stopped", incarnation=None)
+    return _booted(_forgotten(state.put(child), child))
 
 
 def on_start_failed(state: SupervisorState, child_id: str, reason: str) -> Decided:
     """A start did not come to pass; what was to be started after it is not."""
     if state.phase == "ended":
         return state, ()
-    child = _known(state, child_id)
+    child = known(state, child_id)
     if state.phase == "booting":
         return _give_up(state, f"failed_to_start_child {child_id}: {reason}")
     match child.standing:
@@ -135,11 +125,11 @@ def on_start_failed(state: SupervisorState, child_id: str, reason: str) -> Decid
         case "resuming":
             return state.put(replace(child, standing="stopped")), ()
         case "restarting" if state.strategy in ("one_for_all", "rest_for_one"):
-            unreached = [c for c in _after(state, child) if c.standing == "restarting"]
-            return _down(state, unreached, forget=False), (PostRetry(child_id),)
+            unreached = [c for c in after(state, child) if c.standing == "restarting"]
+            return down(state, unreached, forget=False), (PostRetry(child_id),)
         case "restarting":
             return state, (PostRetry(child_id),)
-        case "stopped" | "running":
+        case "stopped" | "waiting" | "running":
             return state, ()
         case _:
             assert_never(child.standing)
@@ -151,6 +141,11 @@ def on_retry(state: SupervisorState, child_id: str, now_ms: int) -> Decided:
     if state.phase == "ended" or child is None or child.standing != "restarting":
         return state, ()
     return _restart(state, child, now_ms)
+
+
+def on_turn(state: SupervisorState, now_ms: int) -> Decided:
+    """Of the children that wait to restart, as many as the pace allows are on their way up."""
+    return (state, ()) if state.phase == "ended" else pacing.turn(state, now_ms)
 
 
 def on_exit(state: SupervisorState, ended: Exit, now_ms: int) -> Decided:
@@ -187,73 +182,13 @@ def recent(restarts: Sequence[int], now_ms: int, intensity: Intensity) -> tuple[
     return (now_ms, *takewhile(lambda at: at >= oldest, restarts))
 
 
-def start_child(state: SupervisorState, spec: ChildSpec) -> Decided:
-    """`spec` is the last child, on its way up; if its start fails, it is forgotten.
-
-    Raises:
-        Conflict: a child of that id is known already, or the supervisor has ended.
-        InvalidInput: it is significant, and this supervisor never shuts down by itself.
-    """
-    _require_up(state)
-    if (child := state.child(spec.id)) is not None:
-        hint = "delete or restart it" if child.standing == "stopped" else "it need not be started"
-        raise Conflict(f"child {spec.id!r} is {child.standing} already", field="id", hint=hint)
-    try:
-        check_significance(spec, state.auto_shutdown)
-    except ValueError as error:
-        raise InvalidInput(str(error), field="significant") from None
-    children = (*state.children, Child(spec, standing="starting"))
-    return replace(state, children=children), (StartChild(spec),)
-
-
-def terminate_child(state: SupervisorState, child_id: str) -> Decided:
-    """The child is stopped and stays so; a temporary one, or one of a dynamic supervisor, is forgotten.
-
-    Raises:
-        NotFound: no such child.
-    """
-    _require_up(state)
-    child = _known(state, child_id)
-    stopped = _down(state, [child])
-    actions: tuple[Action, ...] = (*_stops([child]), *_sweeps([child]))
-    return (stopped.without(child_id) if state.strategy == "dynamic" else stopped), actions
-
-
-def restart_child(state: SupervisorState, child_id: str) -> Decided:
-    """A stopped child is on its way up again, at its old place.
-
-    Raises:
-        NotFound: no such child.
-        Conflict: it is not stopped.
-    """
-    child = _known_stopped(state, child_id)
-    return state.put(replace(child, standing="resuming")), (StartChild(child.spec),)
-
-
-def delete_child(state: SupervisorState, child_id: str) -> SupervisorState:
-    """A stopped child is forgotten.
-
-    Raises:
-        NotFound: no such child.
-        Conflict: it is not stopped.
-    """
-    return state.without(_known_stopped(state, child_id).id)
-
-
-def which_children(state: SupervisorState) -> tuple[Child, ...]:
-    """All children that the supervisor knows, in start order."""
-    return state.children
-
-
-def count_children(state: SupervisorState) -> Counts:
-    supervisors = sum(child.spec.type == "supervisor" for child in state.children)
-    active = sum(child.standing == "running" for child in state.children)
-    return Counts(len(state.children), active, supervisors, len(state.children) - supervisors)
-
-
-def over() -> Conflict:
-    """The one text for every request that comes too late."""
-    return Conflict("this supervisor has ended", hint="ask its successor")
+def _begin(state: SupervisorState, begun: list[Child], beside: bool) -> Decided:
+    """Those to be started are on their way; beside living siblings one by one, so that none depends on another."""
+    alone = state.strategy in ("one_for_one", "dynamic")
+    if beside and alone:
+        return pacing.enqueue(state, *begun)
+    state = state.put(*(replace(c, standing="restarting" if beside else "starting") for c in begun))
+    return state, pacing.in_paces(begun, state.pace) if state.starts_together else starts(begun)
 
 
 def _restart(state: SupervisorState, child: Child, now_ms: int) -> Decided:
@@ -261,10 +196,12 @@ def _restart(state: SupervisorState, child: Child, now_ms: int) -> Decided:
     if len(state.restarts) > state.intensity.max_restarts:
         return _give_up(state, f"reached_max_restart_intensity: {child.id} {_last_reason(child)}")
     match state.strategy:
+        case "one_for_one" | "dynamic" if state.pace is not None:
+            return pacing.enqueue(state, child)
         case "one_for_one" | "dynamic":
             return state, (StartChild(child.spec),)
         case "rest_for_one":
-            return _restart_group(state, (child, *_after(state, child)))
+            return _restart_group(state, (child, *after(state, child)))
         case "one_for_all":
             return _restart_group(state, state.children)
         case _:
@@ -272,16 +209,15 @@ def _restart(state: SupervisorState, child: Child, now_ms: int) -> Decided:
 
 
 def _restart_group(state: SupervisorState, group: Sequence[Child]) -> Decided:
-    stops = _stops(group)
+    ended = stops(group)
     back = [member for member in group if member.spec.restart != "temporary"]
-    down = _down(state, group)
     restarting = [replace(member, standing="restarting", incarnation=None) for member in back]
-    return down.put(*restarting), (*stops, *_starts(restarting))
+    return down(state, group).put(*restarting), (*ended, *starts(restarting))
 
 
 def _let_go(state: SupervisorState, child: Child, ended: Exit) -> Decided:
     state = _forgotten(state, child)
-    swept = _sweeps([replace(child, standing="restarting")]) if ended.abnormal else ()
+    swept = sweeps([replace(child, standing="restarting")]) if ended.abnormal else ()
     match state.auto_shutdown:
         case "never":
             return state, swept
@@ -298,43 +234,14 @@ def _let_go(state: SupervisorState, child: Child, ended: Exit) -> Decided:
 
 
 def _give_up(state: SupervisorState, reason: str, first: tuple[Action, ...] = ()) -> Decided:
-    state, stops = stop_all(state)
-    return state, (*first, *stops, GiveUp(reason))
+    state, ended = stop_all(state)
+    return state, (*first, *ended, GiveUp(reason))
 
 
 def _forgotten(state: SupervisorState, child: Child) -> SupervisorState:
     """A child that ended for good leaves its spec behind, unless nobody could ever use it again."""
     gone = child.spec.restart == "temporary" or state.strategy == "dynamic"
     return state.without(child.id) if gone else state
-
-
-def _down(state: SupervisorState, children: Sequence[Child], forget: bool = True) -> SupervisorState:
-    temporary = [child.id for child in children if forget and child.spec.restart == "temporary"]
-    return state.put(*(replace(c, standing="stopped", incarnation=None) for c in children)).without(*temporary)
-
-
-def _starts(children: Sequence[Child]) -> tuple[StartChild, ...]:
-    return tuple(StartChild(child.spec) for child in children)
-
-
-def _stops(children: Sequence[Child]) -> tuple[StopChild, ...]:
-    """Of those that run; in reverse."""
-    return tuple(
-        StopChild(child.spec, child.incarnation, child.spec.shutdown_or_default)
-        for child in reversed(children)
-        if child.incarnation is not None
-    )
-
-
-def _sweeps(children: Sequence[Child]) -> tuple[Sweep, ...]:
-    """Of the supervisors among them that died; one that was stopped has stopped its own children."""
-    dead = [child for child in children if child.standing == "restarting" and child.spec.type == "supervisor"]
-    return tuple(Sweep(child.spec) for child in dead)
-
-
-def _after(state: SupervisorState, child: Child) -> tuple[Child, ...]:
-    place = [c.id for c in state.children].index(child.id)
-    return state.children[place + 1 :]
 
 
 def _booted(state: SupervisorState) -> SupervisorState:
@@ -345,22 +252,3 @@ def _booted(state: SupervisorState) -> SupervisorState:
 
 def _last_reason(child: Child) -> str:
     return child.last_exit.reason if child.last_exit else "did not start"
-
-
-def _known(state: SupervisorState, child_id: str) -> Child:
-    if (child := state.child(child_id)) is None:
-        raise NotFound(f"no child {child_id!r} here", field="id", hint="see `maestro status --tree`")
-    return child
-
-
-def _known_stopped(state: SupervisorState, child_id: str) -> Child:
-    _require_up(state)
-    child = _known(state, child_id)
-    if child.standing != "stopped":
-        raise Conflict(f"child {child_id!r} is {child.standing}", field="id", hint="terminate it first")
-    return child
-
-
-def _require_up(state: SupervisorState) -> None:
-    if state.phase == "ended":
-        raise over()

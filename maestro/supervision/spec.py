@@ -2,8 +2,10 @@
 
 Invariants of every spec that exists:
 - ids are unique in the whole tree, since an actor's readable name is made from its id;
-- only a supervisor has children, a strategy, an intensity and an automatic shutdown;
-- a significant child is never permanent, and its supervisor has an automatic shutdown.
+- only a supervisor has children, a template, a strategy, an intensity, a pace and an automatic shutdown;
+- a significant child is never permanent, and its supervisor has an automatic shutdown;
+- children that come and go at run time (`dynamic`) have no automatic shutdown; only they may have a template;
+- restarts are paced one by one: not where siblings come back together.
 
 Not here: what happens when a child exits (`machine`), and how a child is started (`actors.children`).
 Source: Erlang/OTP `supervisor`, "Child specification" and "Supervisor flags"; spec/02 section 3.
@@ -37,7 +39,8 @@ START_MS = 60_000  # a new process on a loaded 2-core machine takes 0.5 to 3 s; 
 MAX_MS = 86_400_000
 
 _RESERVED = ("incarnation", "spec")  # what a supervisor itself gives to a constructor
-_SUPERVISOR_ONLY = ("strategy", "intensity", "auto_shutdown", "starts_together", "children")
+_SUPERVISOR_ONLY = ("strategy", "intensity", "pace", "auto_shutdown", "starts_together", "children", "template")
+_IN_ORDER = ("one_for_all", "rest_for_one")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,127}")
 _START = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -70,6 +73,18 @@ class Intensity(BaseModel):
 
     max_restarts: Annotated[int, _count("max_restarts", 0, 1_000_000)] = 3
     max_seconds: Annotated[int, _count("max_seconds", 1, 86_400)] = 5
+
+
+class Pace(BaseModel):
+    """How fast children come back after a mass death: a token bucket, one token per restart.
+
+    `at_once` tokens at most, `per_second` new ones; a child without a token waits to restart, first come first served.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at_once: Annotated[int, _count("at_once", 1, 1_000)] = 8
+    per_second: Annotated[int, _count("per_second", 1, 1_000)] = 20
 
 
 class Resources(BaseModel):
@@ -119,10 +134,14 @@ class ChildSpec(BaseModel):
 
     strategy: Annotated[Strategy, _one_of("strategy", get_args(Strategy))] = "one_for_one"
     intensity: Intensity = Intensity()
+    pace: Pace | None = None
+    """None: a child is restarted as soon as its death is seen, as in OTP."""
     auto_shutdown: Annotated[AutoShutdown, _one_of("auto_shutdown", get_args(AutoShutdown))] = "never"
     starts_together: StrictBool = False
     """Its children need nothing of one another to become ready: the first start is of all at once."""
     children: tuple["ChildSpec", ...] = ()
+    template: "ChildSpec | None" = None
+    """What each child of a `dynamic` supervisor is made from, with arguments of its own: OTP's simple_one_for_one."""
 
     @field_validator("id")
     @classmethod
@@ -172,8 +191,25 @@ class ChildSpec(BaseModel):
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
-        if self.starts_together and self.strategy in ("one_for_all", "rest_for_one"):
+        if self.starts_together and self.strategy in _IN_ORDER:
             raise ValueError(f"children of {self.id!r} start in order under {self.strategy}: leave starts_together out")
+        if self.pace is not None and self.strategy in _IN_ORDER:
+            raise ValueError(f"children of {self.id!r} come back together under {self.strategy}: leave pace out")
+        return self
+
+    @model_validator(mode="after")
+    def _check_dynamic(self) -> Self:
+        if self.strategy == "dynamic" and self.auto_shutdown != "never":
+            raise ValueError(f"children of {self.id!r} come and go under dynamic: leave auto_shutdown out")
+        if self.template is None:
+            return self
+        if self.strategy != "dynamic":
+            raise ValueError(f"template of {self.id!r} has no use under {self.strategy}: use dynamic")
+        if self.children:
+            raise ValueError(f"children of {self.id!r} are made from its template: leave children out")
+        if self.template.children or self.template.template:
+            raise ValueError(f"template of {self.id!r} has children: their ids would be the same in each copy")
+        check_significance(self.template, self.auto_shutdown)
         return self
 
     @model_validator(mode="after")
@@ -197,6 +233,19 @@ class ChildSpec(BaseModel):
             seen.add(spec.id)
         return self
 
+    def filled(self, number: int, args: Mapping[str, JsonValue]) -> "ChildSpec":
+        """The `number`-th child made from this template.
+
+        Raises:
+            InvalidInput: an argument cannot be one of a constructor.
+        """
+        try:
+            return ChildSpec.model_validate(
+                {**dict(self), "id": f"{self.id}/{number}", "args": {**self.args, **args}}  # dict(): values as they are
+            )
+        except ValidationError as error:
+            raise _as_invalid_input(error) from None
+
     @property
     def shutdown_or_default(self) -> Shutdown:
         if self.shutdown is not None:
@@ -213,15 +262,6 @@ class ChildSpec(BaseModel):
         yield self
         for child in self.children:
             yield from child.walk()
-
-
-class RosterEntry(BaseModel):
-    """One child as a supervisor remembers it beyond its own death."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    spec: ChildSpec
-    stopped: bool
 
 
 def check_significance(child: ChildSpec, auto_shutdown: AutoShutdown) -> None:
@@ -243,6 +283,10 @@ def child_spec(data: str | bytes) -> ChildSpec:
     try:
         return ChildSpec.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "child_spec"
-        raise InvalidInput(first["msg"].removeprefix("Value error, "), field=field) from None
+        raise _as_invalid_input(error) from None
+
+
+def _as_invalid_input(error: ValidationError) -> InvalidInput:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "child_spec"
+    return InvalidInput(first["msg"].removeprefix("Value error, "), field=field)

@@ -1,18 +1,19 @@
 """What a supervisor knows, and what it may decide: values only.
 
 Invariants: children stand in start order; `restarts` is newest first and holds no time outside the intensity's period;
-a child has an incarnation exactly while it is running.
+a child has an incarnation exactly while it is running; a turn is on its way exactly while somebody is in the queue.
 """
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from maestro.ids import HolderId
-from maestro.supervision.spec import AutoShutdown, ChildSpec, Intensity, Shutdown, Strategy
+from maestro.supervision.spec import AutoShutdown, ChildSpec, Intensity, Pace, Shutdown, Strategy
 
 ExitKind = Literal["normal", "shutdown", "killed", "error", "node_lost"]
-Standing = Literal["stopped", "starting", "resuming", "restarting", "running"]
-"""starting: asked for the first time · resuming: asked again · restarting: ended, to be running again."""
+Standing = Literal["stopped", "starting", "resuming", "waiting", "restarting", "running"]
+"""starting: asked for the first time · resuming: asked again · restarting: ended, to be running again ·
+waiting: the same, and it waits for its turn."""
 Phase = Literal["booting", "up", "ended"]
 
 
@@ -49,6 +50,14 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
+class Bucket:
+    """Tokens for restarts, in thousandths, as they were at a moment."""
+
+    millis: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisorState:
     """One supervisor; of `children` the first is started first and stopped last."""
 
@@ -59,6 +68,14 @@ class SupervisorState:
     restarts: tuple[int, ...] = ()
     phase: Phase = "booting"
     starts_together: bool = False
+    pace: Pace | None = None
+    bucket: Bucket | None = None
+    """None: full, nothing was taken yet."""
+    queue: tuple[str, ...] = ()
+    """Ids of those that wait to restart, first come first; whoever does not wait any more is passed over."""
+    template: ChildSpec | None = None
+    made: int = 0
+    """The number of the last child that was made from the template."""
 
     def child(self, child_id: str) -> Child | None:
         return next((child for child in self.children if child.id == child_id), None)
@@ -125,13 +142,20 @@ class PostRetry:
 
 
 @dataclass(frozen=True, slots=True)
+class PostTurn:
+    """Post `on_turn` to the own mailbox, behind whatever waits there, when so many milliseconds have passed."""
+
+    after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
     """End this supervisor with exit kind `shutdown`: its parent decides."""
 
     reason: str
 
 
-Deed = AdoptChild | StopChild | StopTogether | Sweep | PostRetry | GiveUp
+Deed = AdoptChild | StopChild | StopTogether | Sweep | PostRetry | PostTurn | GiveUp
 Action = StartChild | StartTogether | Deed
 Decided = tuple[SupervisorState, tuple[Action, ...]]
 

@@ -7,19 +7,13 @@
 """
 
 import argparse
-import multiprocessing
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterable
 
 from maestro.testing.simulation import Verdict, simulate
+from maestro.testing.spread import cores, spread
 from maestro.testing.story import cuts, tell
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -38,7 +32,7 @@ def _asked(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="one seed, twice, told in full")
     parser.add_argument("--story", action="store_true", help="three weeks, cut at every write")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--jobs", type=int, default=cores(), help="processes")
     return parser.parse_args(words)
 
 
@@ -62,7 +56,7 @@ def _replay(seed: int) -> int:
 
 def _many(seeds: Iterable[int], jobs: int) -> int:
     began_s, verdicts = time.monotonic(), list[Verdict]()
-    for verdict in _spread(simulate, seeds, jobs):
+    for verdict in spread(simulate, seeds, jobs):
         verdicts.append(verdict)
         if verdict.violations:
             _say(f"seed {verdict.seed}: {verdict.options}")
@@ -85,21 +79,12 @@ def _cut_the_story(jobs: int) -> int:
     places = list(cuts(whole))
     _say(f"three weeks: {len(whole.writes)} writes in {time.monotonic() - began_s:.1f} s, state {whole.state[:16]}")
     wrong = 0
-    for story in _spread(tell, places, jobs):
+    for story in spread(tell, places, jobs):
         if story.state != whole.state or story.wrong:
             wrong += 1
             _say(f"  cut {story.cut}: state {story.state[:16]} {story.wrong}")
     _say(f"{len(places)} cut points, {wrong} differ, {time.monotonic() - began_s:.0f} s")
     return bool(wrong)
-
-
-def _spread(work: Callable[[A], B], items: Iterable[A], jobs: int) -> Iterator[B]:
-    """`work` on each item, in order, on so many processes."""
-    if jobs <= 1:
-        yield from map(work, items)
-        return
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(work, items, chunksize=8)
 
 
 if __name__ == "__main__":

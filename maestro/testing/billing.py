@@ -5,6 +5,7 @@ those of the rehearsal model. The bill is kept call by call, so that it can be l
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -40,12 +41,14 @@ class BillingProvider:
 
     Args:
         random: where luck and slowness come from; None is always well and at once.
+        say: what it answers in place of the rehearsal model.
     """
 
     random: Random | None = None
     slowest_s: float = 0.0
     down_per_thousand: int = 0
     lost_per_thousand: int = 0
+    say: Callable[[ModelRequest], str] | None = None
     bills: list[Billed] = field(default_factory=list)
 
     async def answer(self, request: ModelRequest) -> ModelCallResult:
@@ -60,7 +63,7 @@ class BillingProvider:
             await asyncio.sleep(self.slowest_s * self.random.random())
         if drawn < self.down_per_thousand:
             raise ProvidersExhausted("the provider is down", hint="a planted fault", retry_after_ms=AWAY_MS)
-        result = _answer(request)
+        result = _answer(request, self.say)
         lost = drawn < self.down_per_thousand + self.lost_per_thousand
         self.bills.append(Billed(request.call_id, request.cid, result.charge[USD], not lost))
         if lost:
@@ -72,7 +75,7 @@ class BillingProvider:
         self.random = None
 
 
-def _answer(request: ModelRequest) -> ModelCallResult:
+def _answer(request: ModelRequest, say: Callable[[ModelRequest], str] | None) -> ModelCallResult:
     system = request.system or ""
     if request.answer_schema is not None:
         system = f"{system}\n\n{schema_instruction(request.answer_schema)}"
@@ -81,7 +84,7 @@ def _answer(request: ModelRequest) -> ModelCallResult:
     usage = ModelUsage(executor_input_tokens=said.input_tokens, executor_output_tokens=said.output_tokens)
     charge: BudgetVector = bill(request, usage, PRICES.targets(request.tier)[0].price).charge
     return ModelCallResult(
-        content=said.text,
+        content=said.text if say is None else say(request),
         stop_reason=StopReason.END,
         tier=request.tier,
         step=request.step,

@@ -12,13 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import orjson
+
 from maestro.budget.ledger import Ledger
 from maestro.budget.vector import USD
 from maestro.continuation.checkpoint import Checkpoint, LogRecord, replay
+from maestro.continuation.mail import Kind
 from maestro.errors import MaestroError
 from maestro.ids import ContinuationId
 from maestro.pane import views
-from maestro.runtime.verbs import partitions, records
+from maestro.runtime.verbs import partitions, record_bodies
 from maestro.testing.tally import Books
 from maestro.testing.world import World
 from maestro.tick.records import Glance
@@ -31,6 +34,8 @@ class Deeds:
     tallies: list[ContinuationId] = field(default_factory=list)
     units: int = 0
     """That the tallies were started with."""
+    money: int = 0
+    """Micro-dollars that were granted to roots."""
     events: set[str] = field(default_factory=set)
     messages: Counter[ContinuationId] = field(default_factory=Counter)
     """How many each tally was sent."""
@@ -48,13 +53,13 @@ async def audit(world: World) -> list[str]:
             continue
         try:
             view = views.opened(glance, world.at.seal, world.at.tenant)
-            log = await records(world.at, cid)
-            wrong += _log(glance, view.checkpoint, log)
+            bodies = await record_bodies(world.at, cid)
+            wrong += _log(glance, view.checkpoint, bodies)
             wrong += _reason(glance, view)
         except MaestroError as error:
             wrong.append(f"I10: {cid}: {error}")
             continue
-        ledgers[cid], parents[cid] = glance.ledger, view.checkpoint.parent
+        ledgers[cid], parents[cid] = glance.ledger, glance.parent
     wrong += _books(ledgers, parents)
     return wrong
 
@@ -65,6 +70,7 @@ async def settled(world: World, deeds: Deeds) -> list[str]:
     books: dict[ContinuationId, Books] = {}
     spent: dict[ContinuationId, int] = {}
     ended: dict[ContinuationId, bool] = {}
+    strays: set[str] = set()
     for cid in await world.ids():
         glance = await world.backend.records.glance(cid)
         assert glance is not None  # noqa: S101 - audited before
@@ -72,25 +78,34 @@ async def settled(world: World, deeds: Deeds) -> list[str]:
         spent[cid], ended[cid] = glance.ledger.account(USD).spent, checkpoint.terminal
         if glance.ledger.reservations:
             wrong.append(f"I7: {cid} has reservations open: {list(glance.ledger.reservations)}")
+        if checkpoint.behaviour == "stray":
+            strays.add(cid)
         if checkpoint.behaviour == "tally" and checkpoint.state is not None:
             books[cid] = Books.model_validate(checkpoint.state)
     wrong += [f"{cid}: {complaint}" for cid, book in books.items() for complaint in book.wrong]
     wrong += _applied({cid: books[cid] for cid in deeds.tallies if cid in books}, deeds)
     wrong += _billed(world, spent)
+    wrong += await _granted(world, deeds)
     for partition in partitions(world.at):
         dead = await world.backend.records.dead_letters(partition)
-        wrong += [f"I5: a dead letter that nobody caused: {letter[:200]!r}" for letter in dead]
+        # whoever ends a stray leaves its unread mail behind
+        strange = [letter for letter in dead if orjson.loads(letter)["to"] not in strays]
+        wrong += [f"I5: a dead letter that nobody caused: {letter[:200]!r}" for letter in strange]
     return wrong
 
 
-def _log(glance: Glance, checkpoint: Checkpoint, log: Sequence[LogRecord]) -> list[str]:
+def _log(glance: Glance, checkpoint: Checkpoint, bodies: Sequence[bytes]) -> list[str]:
     """I2, I3, I10: one record per rev, epochs never go back, the log alone leads to the checkpoint."""
-    wrong = [] if replay(log) == checkpoint else [f"I10: the log of {glance.cid} leads elsewhere"]
+    told = replay(bodies).model_copy(update={"parent": checkpoint.parent})  # another parent is told by its next tick
+    wrong = [] if told == checkpoint else [f"I10: the log of {glance.cid} leads elsewhere"]
+    log = [LogRecord.model_validate_json(body) for body in bodies]
     if len(log) != glance.rev + 1:
         wrong.append(f"I2: {glance.cid} has {len(log)} records at rev {glance.rev}")
     if any(later.epoch <= earlier.epoch for earlier, later in pairwise(log)):
         wrong.append(f"I3: the epochs of {glance.cid} go back: {[record.epoch for record in log]}")
-    consumed = Counter(note.id for record in log for note in record.consumed)
+    # a timer that is set again for the same moment is a new one of the same name
+    notes = (note for record in log for note in record.consumed if note.kind != Kind.TIMER)
+    consumed = Counter(note.id for note in notes)
     wrong += [f"I4: {glance.cid} consumed {mail} {n} times" for mail, n in consumed.items() if n > 1]
     return wrong
 
@@ -150,6 +165,14 @@ def _applied(books: Mapping[ContinuationId, Books], deeds: Deeds) -> list[str]:
     if units != deeds.units:
         wrong.append(f"I4: {units} units of {deeds.units} are left")
     return wrong
+
+
+async def _granted(world: World, deeds: Deeds) -> list[str]:
+    """I7: what the roots were granted together is what people gave: no fork, merge or end has made or lost money."""
+    glances = [await world.backend.records.glance(cid) for cid in await world.ids()]
+    roots = [glance for glance in glances if glance is not None and glance.parent is None]
+    granted = sum(glance.ledger.account(USD).granted or 0 for glance in roots)
+    return [] if granted == deeds.money else [f"I7: people gave {deeds.money}, the roots have {granted}"]
 
 
 def _billed(world: World, spent: Mapping[ContinuationId, int]) -> list[str]:

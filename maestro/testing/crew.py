@@ -27,6 +27,7 @@ from maestro.testing.process import Process
 from maestro.testing.wire import Wire, behind
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Repertoire
+from maestro.tick.blocks import Keeper
 from maestro.tick.mind import Faculties, ThinkingMind
 from maestro.tick.runner import Surroundings
 
@@ -51,7 +52,10 @@ class Pace:
 
 
 SLOW = Pace(lease_ms=7 * 86_400_000, idle_ms=86_400_000, look_ms=86_400_000, restart_s=0.0)
-"""For weeks of sleep: what nobody needs does not run every few seconds."""
+"""For weeks of sleep without bad luck: what nobody needs does not run every few seconds."""
+
+WEEKS = Pace(lease_ms=600_000, idle_ms=3_600_000, look_ms=300_000, restart_s=60.0)
+"""For weeks of sleep with bad luck: a lost signal costs an hour, a lost lease some minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,9 @@ class Crew:
         await keep(process.name, loop.step, loop.wait)
 
     def _host(self, seen: Installation, holder: HolderId) -> Host:
-        faculties = Faculties(seen.backend.shelf, _Pager(self), PRICES, PolicyConfig(advisor_enabled=False))
+        faculties = Faculties(
+            seen.backend.shelf, _Pager(self), PRICES, PolicyConfig(advisor_enabled=False), Keeper(seen.backend.blocks)
+        )
         around = Surroundings(
             store=seen.backend.store,
             seal=seen.seal,

@@ -44,14 +44,17 @@ DEADLY = frozenset({Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.PAUSE, Fault.OB
 
 WRITES = frozenset(
     {"store.create", "store.deliver", "store.adopt", "store.record", "store.commit", "store.release", "store.renew"}
+    | {"store.hold"}
     | {"journals.settle", "leases.reclaim", "timers.fire", "outbox.done", "outbox.bury", "projections.project"}
-    | {"router.route", "steering.rebudget", "steering.freeze", "steering.fork"}
+    | {"router.route", "steering.rebudget", "steering.freeze", "steering.fork", "blocks.put"}
+    | {"steering.order", "steering.brake"}
 )
 """Calls that may change what is stored."""
 
 REPEATABLE = frozenset(
     {"store.deliver", "store.record", "store.renew", "journals.settle", "leases.reclaim", "timers.fire", "outbox.done"}
-    | {"outbox.bury", "projections.project", "router.route", "steering.rebudget", "steering.freeze"}
+    | {"outbox.bury", "projections.project", "router.route", "steering.rebudget", "steering.freeze", "blocks.put"}
+    | {"steering.order", "steering.brake"}
 )
 """Writes that may arrive twice and change things once. The others tell a repetition by its reply."""
 

@@ -32,6 +32,8 @@ class History:
         self.faults: Counter[str] = Counter()
         """`fault call` -> how often."""
         self.deaths: Counter[str] = Counter()
+        self.touched = False
+        """Whether a write was applied since somebody last looked."""
         self.settled: dict[CallId, int] = {}
         """Call -> the micro-dollars that its pager told the store of."""
         self._backend = backend
@@ -52,6 +54,7 @@ class History:
 
     async def applied(self, by: Call, arguments: tuple[Any, ...], reply: Any) -> None:
         """Notes what the call changed; whether its caller ever hears of it is another matter."""
+        self.touched = self.touched or by.name in WRITES
         if by.name in WRITES and by.process != CLIENT and _changed(by.name, arguments, reply):
             self.changes.append(by.number)
         if by.name == "journals.settle":

@@ -8,7 +8,7 @@ Source: trio's autojump clock.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from maestro.clock import ManualClock
@@ -32,11 +32,16 @@ class LoopClock(ManualClock):
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """An event loop whose time is `clock`'s, from 0 s on."""
+    """An event loop whose time is `clock`'s, from 0 s on.
 
-    def __init__(self, clock: ManualClock) -> None:
+    Args:
+        still: called whenever nothing more happens at this moment, before time jumps.
+    """
+
+    def __init__(self, clock: ManualClock, still: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self._clock = clock
+        self._stand_still = still
         self._now_s = 0.0
         self._told_ms = 0
         self._still = 0
@@ -56,6 +61,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if timeout_s is None:
             raise Standstill(f"at {self._now_s:.3f} s every task waits for something that cannot come")
         if timeout_s > 0:
+            self._stand_still()
             self._now_s += timeout_s
             self._still = 0
             elapsed_ms = int(self._now_s * 1000 + TOLERANCE_MS)

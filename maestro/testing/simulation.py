@@ -6,28 +6,33 @@ Invariant: `simulate(seed)` twice gives the same verdict, to the byte.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
 from pydantic import JsonValue
 
+from maestro.adapters.memory.backend import backend_over
+from maestro.adapters.memory.state import Memory
 from maestro.budget.vector import USD, Budget, BudgetVector
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.lifecycle import TERMINAL
 from maestro.continuation.mail import Control
-from maestro.continuation.wait import ApprovalResolution, BudgetGrant, parts
-from maestro.errors import Conflict, ContinuationTriggerMismatchError
+from maestro.continuation.wait import ApprovalResolution, BudgetGrant, UserReply, parts
+from maestro.errors import Conflict, ContinuationAlreadyTerminalError, ContinuationTriggerMismatchError
 from maestro.ids import ContinuationId
 from maestro.runtime import verbs
+from maestro.runtime.backend import Backend
 from maestro.testing.billing import BillingProvider
 from maestro.testing.checks import Deeds, audit, settled
-from maestro.testing.crew import Pace
+from maestro.testing.crew import WEEKS, Pace
 from maestro.testing.faults import Profile, Storm
 from maestro.testing.loop import Standstill
+from maestro.testing.strays import Strays
 from maestro.testing.tally import SUBJECT
 from maestro.testing.world import World
 
-DEEDS = 15
+DEEDS = 18
 FINISH_WITHIN_S = 3_600.0
 SLOW_FINISH_WITHIN_S = 4 * 86_400.0
 PAPER = {
@@ -35,7 +40,6 @@ PAPER = {
     "abstract": "We study computations that sleep for weeks. Sparse rewards wake them.",
     "link": "https://example.org/1",
 }
-DAYS = Pace(lease_ms=600_000, idle_ms=3_600_000, look_ms=300_000, restart_s=60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +54,18 @@ class Verdict:
     ticks: int
     fenced: int
     faults: int
+    reasons: tuple[tuple[str, int], ...] = ()
+    """Why continuations were as they were, and how often that was looked at."""
 
 
-def simulate(seed: int) -> Verdict:
-    """The verdict on one seed."""
+def simulate(seed: int, build: Callable[[Memory], Backend] = backend_over) -> Verdict:
+    """The verdict on one seed, over the store that `build` makes."""
     random = Random(f"deeds {seed}")
     storm = Storm(Random(f"storm {seed}"), Profile.drawn(random))
     slow = random.random() < 0.2
-    pace = replace(DAYS if slow else Pace(), hosts=random.choice((1, 2, 3)), slots=random.choice((1, 2)))
+    pace = replace(WEEKS if slow else Pace(), hosts=random.choice((1, 2, 3)), slots=random.choice((1, 2)))
     provider = BillingProvider(Random(f"provider {seed}"), random.choice((0.0, 3.0)), 50, 30)
-    with World(seed, nemesis=storm, pace=pace, provider=provider) as world:
+    with World(seed, nemesis=storm, pace=pace, provider=provider, build=build) as world:
         run = _Run(world, storm, random, slow)
         try:
             world.run(run.live())
@@ -75,6 +81,7 @@ def simulate(seed: int) -> Verdict:
             ticks=counts["committed"],
             fenced=counts["fenced"],
             faults=sum(storm.struck.values()),
+            reasons=tuple(sorted(world.watch.reasons.items())),
         )
 
 
@@ -87,13 +94,20 @@ class _Run:
         self._storm = storm
         self._random = random
         self._slow = slow
+        self._patience_s = SLOW_FINISH_WITHIN_S if slow else FINISH_WITHIN_S
         self._deeds = Deeds()
+        self._strays = Strays(world, random, self._deeds)
         self._done = 0
         self._read: dict[ContinuationId, tuple[int, Checkpoint]] = {}
 
     async def live(self) -> None:
         """Both phases."""
-        await self._found()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._found()
+        except TimeoutError:
+            self.wrong += ["I12: the roots have not begun", *await audit(self._world)]
+            return
         for number in range(DEEDS):
             await asyncio.sleep(self._random.random() ** 2 * (7_200 if self._slow else 8))
             await self._act(number)
@@ -103,8 +117,9 @@ class _Run:
         self.wrong += await audit(self._world)
         self._storm.over = True
         self._world.provider.heal()
-        if await self._finish():
-            self.wrong += await audit(self._world)
+        finished = await self._finish()
+        self.wrong += await audit(self._world)
+        if finished:
             self.wrong += await settled(self._world, self._deeds)
 
     async def counts(self) -> dict[str, int]:
@@ -122,9 +137,11 @@ class _Run:
             cid = await world.start("tally", "hold units", budget, input={"units": 100})
             self._deeds.tallies.append(cid)
             self._deeds.units += 100
+            self._deeds.money += budget[USD]
         self._monitor = await world.start(
             "literature", "computations that sleep, sparse rewards", Budget(usd="0.5"), input={"subject": "papers"}
         )
+        self._deeds.money += Budget(usd="0.5")[USD]
         for cid in (*self._deeds.tallies, self._monitor):
             while not (await self._checkpoint(cid)).interests:
                 await self._answer([cid])  # three deaths in a row put even a first tick on hold
@@ -138,7 +155,7 @@ class _Run:
         random, world = self._random, self._world
         who = random.choice(self._deeds.tallies)
         peer = random.choice([cid for cid in self._deeds.tallies if cid != who])
-        match random.randrange(11):
+        match random.randrange(17):
             case 0 | 1:
                 await world.publish(SUBJECT, f"e{number}")
                 self._deeds.events.add(f"e{number}")
@@ -157,6 +174,8 @@ class _Run:
                 await self._tell(who, {"timer_ms": ahead_ms, "publish": f"x{number}"})
             case 9:
                 await self._tell(who, {"ask": f"action {number}", "give": 1, "to": peer})
+            case 10 | 11 | 12 | 13 | 14 | 15:
+                await self._strays.act(number)
             case _:
                 until_s = int(world.time_s()) + random.choice((1, 5, 30))
                 await self._tell(who, {"stumble_until_s": until_s})
@@ -168,8 +187,9 @@ class _Run:
 
     async def _finish(self) -> bool:
         """Everything comes to its end in time, once people do their part."""
-        deadline_s = self._world.time_s() + (SLOW_FINISH_WITHIN_S if self._slow else FINISH_WITHIN_S)
+        deadline_s = self._world.time_s() + self._patience_s
         pause_s, told = 2.0, False
+        await self._strays.relent()
         while open_ := await self._open():
             if self._world.time_s() > deadline_s:
                 self.wrong += [f"I12: {await self._why(cid)}" for cid in open_]
@@ -177,6 +197,7 @@ class _Run:
             answered = await self._answer(open_)
             if not answered and not told and await self._at_rest():
                 told = True
+                await self._strays.end()
                 for cid in self._deeds.tallies:
                     await self._tell(cid, {"finish": True})
                 await self._world.known(
@@ -228,13 +249,24 @@ class _Run:
                     await world.known(
                         lambda c=cid, m=more, k=key: verbs.rebudget(world.people, c, m, BudgetVector({}), k)  # type: ignore[misc]
                     )
+                    self._deeds.money += more[USD]
+                    answered = True
+                elif isinstance(wait, UserReply):
+                    await self._reply(cid)
                     answered = True
         return answered
+
+    async def _reply(self, cid: ContinuationId) -> None:
+        """A question of a merge is answered: this side's value stays."""
+        try:
+            await self._world.known(lambda: verbs.reply(self._world.people, cid, "ours"))
+        except (Conflict, ContinuationTriggerMismatchError, ContinuationAlreadyTerminalError):
+            return
 
     async def _decide(self, cid: ContinuationId, approval_id: str) -> None:
         """A word is given; that it was given before, or is not waited for any more, is fine."""
         approved = self._random.random() < 0.7
         try:
             await self._world.known(lambda: verbs.decide(self._world.people, cid, approval_id, approved))
-        except (Conflict, ContinuationTriggerMismatchError):
+        except (Conflict, ContinuationTriggerMismatchError, ContinuationAlreadyTerminalError):
             return

@@ -134,7 +134,8 @@ class Tally(Behaviour[Books]):
         if state.closing and state.children_ended == state.spawned:
             return Finish(result={"units": state.units})
         if state.asking is not None:
-            return Wait.any_of(tick.ask_approval(state.asking), Sleep.until_woken())
+            asked = tick.ask_approval(state.asking, on_denied="resume", on_timeout="deny")
+            return Wait.any_of(asked, Sleep.until_woken())
         return Sleep.until_woken()
 
 

@@ -13,7 +13,20 @@ from maestro.runtime.backend import Backend
 from maestro.testing.faults import Fault, Nemesis
 from maestro.testing.process import Process, unreachable
 
-FAULTY = ("store", "journals", "leases", "timers", "outbox", "projections", "router", "records", "steering", "shelf")
+FAULTY = (
+    "store",
+    "journals",
+    "leases",
+    "timers",
+    "outbox",
+    "projections",
+    "router",
+    "records",
+    "steering",
+    "shelf",
+    "blocks",
+    "moves",
+)
 AWAY_S = 0.25  # how long a broken connection stays broken
 NOTICEABLE_S = 1e-3  # a reply faster than this has taken no time
 
@@ -159,6 +172,7 @@ def behind(wire: Wire, backend: Backend) -> Backend:
         clock=backend.clock,
         signals=_FaultySignals(backend.signals, wire),
         sources=backend.sources,
+        claims=backend.claims,
         close=backend.close,
         **faulty,
     )

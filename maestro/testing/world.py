@@ -23,7 +23,8 @@ from typing import Any, Self, TypeVar
 import structlog
 from pydantic import JsonValue
 
-from maestro.adapters.memory.backend import MemoryBackend
+from maestro.adapters.memory.backend import backend_over, empty_memory
+from maestro.adapters.memory.state import Memory
 from maestro.behaviours import Counter, Literature, Reader
 from maestro.budget.vector import BudgetVector
 from maestro.clock import ManualClock
@@ -41,13 +42,15 @@ from maestro.testing.faults import CLIENT, Nemesis, Peace
 from maestro.testing.history import History
 from maestro.testing.loop import LoopClock, VirtualLoop
 from maestro.testing.process import Process, own_tasks
+from maestro.testing.reasons import Watch
+from maestro.testing.stray import Stray
 from maestro.testing.tally import Tally
 from maestro.tick.behaviour import Behaviour, Repertoire
 
 __all__ = ["SHIPPED", "SLOW", "Pace", "World"]
 
 KEY = b"the key of a world that is not real"
-SHIPPED: tuple[type[Behaviour[Any]], ...] = (Counter, Literature, Reader, Tally)
+SHIPPED: tuple[type[Behaviour[Any]], ...] = (Counter, Literature, Reader, Stray, Tally)
 RETRY_S = 0.3  # between two tries of a client whose call has no reply
 LOOK_S = 1.0  # how often somebody who waits for quiet looks
 
@@ -55,7 +58,11 @@ T = TypeVar("T")
 
 
 class World:
-    """One installation of Maestro; entered, its processes run."""
+    """One installation of Maestro; entered, its processes run.
+
+    Args:
+        build: the store over what it holds; those who test the checks give a broken one.
+    """
 
     def __init__(
         self,
@@ -66,16 +73,19 @@ class World:
         behaviours: Iterable[type[Behaviour[Any]]] = SHIPPED,
         clock: ManualClock | None = None,
         provider: BillingProvider | None = None,
+        build: Callable[[Memory], Backend] = backend_over,
     ) -> None:
         self.pace = pace = pace or Pace()
         self.clock = clock or LoopClock()
-        self.backend: Backend = MemoryBackend(pace.partitions, self.clock)
+        memory = empty_memory(pace.partitions, self.clock)
+        self.backend = build(memory)
         self.history = History(self.backend)
         self.provider = provider or BillingProvider()
         self.at = Installation(self.backend, Seal(KEY), BudgetVector({}))
         """The store without bad luck: for looking."""
         self.log: list[Any] = []
-        self._loop = VirtualLoop(self.clock)
+        self.watch = Watch(memory, self.at.seal, self.at.tenant, self.history.violations)
+        self._loop = VirtualLoop(self.clock, self._still)
         self._stack = ExitStack()
         self._names = Random(f"names {seed}")
         with drawn_from(self._names.getrandbits):
@@ -136,6 +146,10 @@ class World:
         """A root exists."""
         return await start(self.at, Start(behaviour, GoalFrame(goal=goal), budget, input, name))
 
+    async def sleep(self, seconds: float) -> None:
+        """So much virtual time has passed."""
+        await asyncio.sleep(seconds)
+
     async def publish(self, subject: str, key: str, payload: JsonValue = None) -> None:
         """The event is acknowledged."""
         event = new_event(subject, "feed.item", "source.world", key, payload, await self.clock.now_ms())
@@ -170,6 +184,11 @@ class World:
                 whole.update(f"{cid} {at_ms} ".encode() + record)
         return whole.hexdigest()
 
+    def _still(self) -> None:
+        if self.history.touched:
+            self.history.touched = False
+            self.watch.look()
+
     async def _begin(self) -> None:
         self._crew.begin()
 
@@ -182,6 +201,6 @@ class World:
                 return False
         for cid in await self.ids():
             glance = await self.backend.records.glance(cid)
-            if glance is not None and (glance.holder is not None or glance.error is not None):
+            if glance is not None and (glance.holder is not None or (glance.error is not None and glance.hold is None)):
                 return False
         return True

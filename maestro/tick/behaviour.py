@@ -3,27 +3,33 @@
     async (tick) -> closing directive
 
 Invariants: a behaviour object holds no state between ticks (all of it is in `tick.state`); a tick that raises commits
-nothing; code and state versions are one number, raised together with a migration.
+nothing; code and state versions are one number, raised together with a migration; in one repertoire a name, be it
+today's or a former one, means one class.
 """
 
 import importlib
+import importlib.metadata
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from collections.abc import Iterable
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from maestro.budget.vector import BudgetVector
 from maestro.continuation.directive import Closing
 from maestro.continuation.mail import Kind, Mail
+from maestro.continuation.wait import WaitFor
 from maestro.errors import InvalidInput, Unservable
 from maestro.ids import check_label
 from maestro.mesh.event import Event
 from maestro.tick.context import Tick
+from maestro.tick.merge import Merging
+from maestro.tick.migration import Chain, chain_of
 
 S = TypeVar("S", bound=BaseModel)
-RawState = dict[str, JsonValue]
-Migration = Callable[[RawState], RawState]
+ENTRY_POINTS = "maestro.behaviours"
+"""The group in which installed distributions name their behaviours: modules, or single classes."""
 
 
 class NoState(BaseModel):
@@ -41,21 +47,29 @@ class Behaviour(Generic[S]):
     """
 
     name: ClassVar[str]
+    cancel_budget: ClassVar[BudgetVector] = BudgetVector({"usd": 20_000})
+    """What `on_cancel` may spend at most."""
+    cancel_deadline_ms: ClassVar[int] = 30_000
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Its former names: whoever sleeps under one of them wakes as this behaviour, and is called so from then on."""
     version: ClassVar[int] = 1
     pool: ClassVar[str] = "default"
     """`default`: one actor per awake continuation; `swarm`: many share one; `dedicated`: an actor of its own name."""
     State: ClassVar[type[BaseModel]] = NoState
-    migrations: ClassVar[Mapping[int, Migration]] = {}
+    chain: ClassVar[Chain] = Chain("behaviour", "Behaviour", 1)
+    """What leads a stored state to today's version: the functions marked with @migrates."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.name = check_label(cls.__dict__.get("name", cls.__name__.lower()), "behaviour")
+        cls.aliases = _checked_aliases(cls, cls.__dict__.get("aliases", ()))
         for base in getattr(cls, "__orig_bases__", ()):
             arguments = typing.get_args(base)
             if arguments and inspect.isclass(arguments[0]) and issubclass(arguments[0], BaseModel):
                 cls.State = arguments[0]
-        own = {step.__migrates__: step for step in vars(cls).values() if hasattr(step, "__migrates__")}
-        cls.migrations = {**cls.migrations, **own}
+        if type(cls.version) is not int or cls.version < 1:
+            raise InvalidInput(f"{_place(cls)}: `version` is {cls.version!r}", field="version", hint="count from 1 up")
+        cls.chain = chain_of(cls, cls.name, cls.version, cls.chain.steps)
 
     async def start(self, tick: Tick[S]) -> Closing | None:
         """The first tick."""
@@ -78,7 +92,11 @@ class Behaviour(Generic[S]):
         return None
 
     async def on_approval(self, tick: Tick[S], approval: Mail) -> Closing | None:
-        """A person decided; `approval.body["decision"]` is approved or denied."""
+        """A person decided; `approval.body["decision"]` is approved, denied or edited.
+
+        An edited one carries in `body["arguments"]` what was approved in place of what was asked. A denial comes here
+        only where the question was asked with `on_denied="resume"`; `body["autonomous"]` marks what a timeout decided.
+        """
         return None
 
     async def on_result(self, tick: Tick[S], result: Mail) -> Closing | None:
@@ -87,6 +105,23 @@ class Behaviour(Generic[S]):
 
     async def on_child(self, tick: Tick[S], child: Mail) -> Closing | None:
         """A child ended; `child.body` holds its status and result."""
+        return None
+
+    async def on_cancel(self, tick: Tick[S]) -> None:
+        """Somebody cancelled it: the one chance to tell others, publish, put things in order; then it ends.
+
+        It has `cancel_budget` for effects (never more than is free), and ends all the same if it fails or is not done
+        within `cancel_deadline_ms`.
+        """
+
+    async def on_merge(self, tick: Tick[S], merge: Merging) -> None:
+        """Another one was merged into it and the laws of its State leave fields open; what stays so, a person is asked.
+
+        `tick.state` is what is settled so far; `merge.resolve` settles a field more.
+        """
+
+    async def on_timeout(self, tick: Tick[S], wait: WaitFor) -> Closing | None:
+        """Nothing ended `wait` in time, and it says `on_timeout="resume"`. None: go on with the rest of the waits."""
         return None
 
     async def run(self, tick: Tick[S]) -> Closing | None:
@@ -116,23 +151,10 @@ class Behaviour(Generic[S]):
                 return await self.on_result(tick, mail)
             case Kind.CHILD:
                 return await self.on_child(tick, mail)
-            case Kind.CONTROL:
+            case Kind.CONTROL | Kind.MERGE:
                 return None
             case _:
                 typing.assert_never(mail.kind)
-
-
-def migrates(from_version: int) -> Callable[[Migration], Migration]:
-    """Marks a function that turns a state of `from_version` into one of the next version.
-
-    Written in the class body without `self`; pure, so that it can be rehearsed on every sleeper.
-    """
-
-    def mark(step: Migration) -> Migration:
-        cast(Any, step).__migrates__ = from_version
-        return step
-
-    return mark
 
 
 def migrated(behaviour: type[Behaviour[Any]], state: JsonValue, version: int) -> JsonValue:
@@ -141,26 +163,7 @@ def migrated(behaviour: type[Behaviour[Any]], state: JsonValue, version: int) ->
     Raises:
         Unservable: the state is newer than the code, or a step is missing or fails; nothing has changed.
     """
-    if version > behaviour.version:
-        raise Unservable(
-            f"{behaviour.name} state has version {version}, this code has {behaviour.version}", hint="deploy newer code"
-        )
-    while version < behaviour.version and state is not None:
-        step = behaviour.migrations.get(version)
-        if step is None:
-            raise Unservable(
-                f"{behaviour.name} has no migration from version {version}",
-                hint=f"add @migrates({version}) to {behaviour.__name__}",
-            )
-        try:
-            state = step(cast(RawState, state))
-        except Exception as error:
-            raise Unservable(
-                f"{behaviour.name}: the migration from version {version} failed: {type(error).__name__}: {error}",
-                hint="fix it; the state is untouched",
-            ) from error
-        version += 1
-    return state
+    return behaviour.chain.lead(state, version)
 
 
 def state_of(behaviour: type[Behaviour[Any]], raw: JsonValue) -> BaseModel:
@@ -171,25 +174,42 @@ def state_of(behaviour: type[Behaviour[Any]], raw: JsonValue) -> BaseModel:
     """
     try:
         return behaviour.State() if raw is None else behaviour.State.model_validate(raw)
-    except ValidationError as error:
+    except Exception as error:  # a validator of the user's may raise anything
+        told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
         raise Unservable(
-            f"{behaviour.name}: the stored state does not fit {behaviour.State.__name__}: {error.errors()[0]['msg']}",
+            f"{behaviour.name}: the stored state does not fit {behaviour.State.__name__}: {told}",
             hint="raise `version` and add a migration",
         ) from error
 
 
 class Repertoire:
-    """The behaviours that this process can run, by name."""
+    """The behaviours that this process can run, by name and by former name.
+
+    Raises:
+        InvalidInput: one name means two classes; says which.
+    """
 
     def __init__(self, behaviours: Iterable[type[Behaviour[Any]]]) -> None:
-        self._by_name = {behaviour.name: behaviour for behaviour in behaviours}
+        self._by_name: dict[str, type[Behaviour[Any]]] = {}
+        for behaviour in behaviours:
+            for name in (behaviour.name, *behaviour.aliases):
+                other = self._by_name.setdefault(name, behaviour)
+                if other is not behaviour:
+                    raise InvalidInput(
+                        f"{_place(other)} and {_place(behaviour)} are both called {name!r}",
+                        field="behaviours",
+                        hint="give one of them another `name`, or drop the alias",
+                    )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._by_name))
+        return tuple(sorted({behaviour.name for behaviour in self._by_name.values()}))
 
     def find(self, name: str) -> type[Behaviour[Any]]:
-        """The behaviour called `name`.
+        """The behaviour that is, or once was, called `name`.
 
         Raises:
             Unservable: there is none; the continuation is held, not lost.
@@ -204,25 +224,47 @@ class Repertoire:
         return self._by_name[name]
 
     @staticmethod
-    def load(modules: Iterable[str]) -> "Repertoire":
-        """The behaviours defined in these modules.
+    def load(modules: Iterable[str], installed: bool = False) -> "Repertoire":
+        """The behaviours of these modules; with `installed`, also those that installed distributions name.
 
         Raises:
-            InvalidInput: a module cannot be imported; says which and why.
+            InvalidInput: a module cannot be imported, or one name means two classes; says which and why.
         """
         found: list[type[Behaviour[Any]]] = []
         for module in modules:
             try:
-                namespace = vars(importlib.import_module(module))
-            except Exception as error:
-                raise InvalidInput(
-                    f"cannot import {module!r}: {type(error).__name__}: {error}",
-                    field="behaviours",
-                    hint="name an importable module; the folder where `maestro` is run is on the path",
-                ) from error
-            found += [
-                thing
-                for thing in namespace.values()
-                if inspect.isclass(thing) and issubclass(thing, Behaviour) and thing is not Behaviour
-            ]
+                found += _behaviours_in(importlib.import_module(module))
+            except (Exception, SystemExit) as error:
+                hint = "name an importable module; the folder where `maestro` is run is on the path"
+                raise _refused(repr(module), error, hint) from error
+        for entry in importlib.metadata.entry_points(group=ENTRY_POINTS) if installed else ():
+            try:
+                found += _behaviours_in(entry.load())
+            except (Exception, SystemExit) as error:
+                owner = entry.dist.name if entry.dist else "an unknown distribution"
+                raise _refused(f"{entry.value!r} of {owner}", error, f"repair or remove {owner}") from error
         return Repertoire(found)
+
+
+def _behaviours_in(thing: object) -> list[type[Behaviour[Any]]]:
+    """`thing` itself if it is a behaviour, else those among its names."""
+    things = (thing,) if inspect.isclass(thing) else tuple(vars(thing).values())
+    return [each for each in things if inspect.isclass(each) and issubclass(each, Behaviour) and each is not Behaviour]
+
+
+def _refused(what: str, error: BaseException, hint: str) -> InvalidInput:
+    """Why `what` gives no behaviours; an error of ours keeps its own field and fix."""
+    if isinstance(error, InvalidInput):
+        return InvalidInput(f"{what}: {error.message}", field=error.field, hint=error.hint)
+    return InvalidInput(f"cannot import {what}: {type(error).__name__}: {error}", field="behaviours", hint=hint)
+
+
+def _checked_aliases(owner: type[Behaviour[Any]], aliases: object) -> tuple[str, ...]:
+    if not isinstance(aliases, tuple) or not all(isinstance(alias, str) for alias in aliases):
+        hint = f'write aliases = ("{aliases}",)' if isinstance(aliases, str) else 'write aliases = ("old-name",)'
+        raise InvalidInput(f"{_place(owner)}: `aliases` is no tuple of names", field="aliases", hint=hint)
+    return tuple(check_label(alias, "alias") for alias in aliases)
+
+
+def _place(behaviour: type[Behaviour[Any]]) -> str:
+    return f"{behaviour.__module__}.{behaviour.__qualname__}"

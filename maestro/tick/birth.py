@@ -55,9 +55,10 @@ def child_of(parent: Checkpoint, spawn: Spawn, now_ms: TimeMs) -> Checkpoint:
     Raises:
         InvalidInput: the tree would be deeper than MAX_DEPTH.
     """
-    if parent.depth + 1 > MAX_DEPTH:
+    most = min(MAX_DEPTH, parent.bounds.max_depth or MAX_DEPTH)
+    if parent.depth + 1 > most:
         raise InvalidInput(
-            f"a child of {parent.id} would be {parent.depth + 1} deep", field="spawn", hint=f"the limit is {MAX_DEPTH}"
+            f"a child of {parent.id} would be {parent.depth + 1} deep", field="spawn", hint=f"the limit is {most}"
         )
     return Checkpoint(
         id=spawn.child,
@@ -69,6 +70,7 @@ def child_of(parent: Checkpoint, spawn: Spawn, now_ms: TimeMs) -> Checkpoint:
         parent=parent.id,
         root=parent.root,
         depth=parent.depth + 1,
+        bounds=parent.bounds.inherited(),
         input=spawn.input,
         created_at_ms=now_ms,
         updated_at_ms=now_ms,

@@ -6,7 +6,7 @@ the commit and happens after it, once.
 """
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar, overload
+from typing import Generic, Literal, Protocol, TypeVar, overload
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -15,9 +15,12 @@ from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.directive import (
     Act,
     CancelTimer,
+    CatchUp,
     Grant,
     Interest,
+    OnParentEnd,
     Publish,
+    Recurring,
     Report,
     Send,
     SetTimer,
@@ -29,19 +32,20 @@ from maestro.continuation.directive import (
 )
 from maestro.continuation.finding import Finding
 from maestro.continuation.goal import GoalFrame
-from maestro.continuation.mail import Mail
-from maestro.continuation.wait import WAKE_TIMER, ApprovalResolution, parts
+from maestro.continuation.lifecycle import TERMINAL
+from maestro.continuation.mail import Kind, Mail, check_body, expiry
+from maestro.continuation.wait import WAKE_TIMER, ApprovalResolution, OnApprovalTimeout, parts
 from maestro.errors import BudgetExceededError, InvalidInput, MalformedAnswer
 from maestro.field.project import Weighed
 from maestro.ids import ContinuationId, Rev, TimeMs, check_continuation_id, check_label, child_id, derived_token
 from maestro.mesh.subject import check_pattern, check_subject
+from maestro.tick.digest import Digest, digest_of
 from maestro.tick.thought import Thought
 
 State = TypeVar("State", bound=BaseModel)
 Answer = TypeVar("Answer", bound=BaseModel)
 
 MAX_SPAWNS = 16  # per tick; PROMISES B43
-DIGEST_MAILS = 20  # the digest in a prompt lists so many unread mails and counts the rest
 
 
 class Mind(Protocol):
@@ -95,6 +99,11 @@ class Tick(Generic[State]):
     def trigger(self) -> Mail | None:
         """The mail that woke this tick."""
         return self.inbox[0] if self.inbox else None
+
+    @property
+    def digest(self) -> Digest:
+        """What the mail of this tick is about, however much it is: counts, times, and the first few by name."""
+        return digest_of(self.inbox)
 
     @property
     def budget(self) -> BudgetVector:
@@ -159,18 +168,24 @@ class Tick(Generic[State]):
         budget: BudgetVector,
         input: JsonValue = None,
         pool: str | None = None,
+        on_parent_end: OnParentEnd = "linked",
     ) -> ContinuationId:
         """A child is born with the commit; returns its id, the same in every try of this tick.
 
+        Args:
+            on_parent_end: when this one ends, the child is stopped (`linked`), goes on alone with the money that it
+                has (`detached`), or has the nearest living ancestor as its parent (`adopt_up`).
+
         Raises:
             BudgetExceededError: `budget` is more than is free now.
-            InvalidInput: more than MAX_SPAWNS children in one tick.
+            InvalidInput: more than MAX_SPAWNS children in one tick, or more living ones than the bounds allow.
         """
         spawns = sum(isinstance(act, Spawn) for act in self._acts)
         if spawns >= MAX_SPAWNS:
             raise InvalidInput(
                 f"more than {MAX_SPAWNS} children in one tick", field="spawn", hint="spawn the rest next tick"
             )
+        self._require_room(spawns)
         self._require(budget)
         name = behaviour if isinstance(behaviour, str) else getattr(behaviour, "name", behaviour.__name__)
         child = child_id(self.id, self._rev, spawns, self._before.updated_at_ms)
@@ -186,6 +201,7 @@ class Tick(Generic[State]):
                 budget=budget,
                 input=input,
                 pool=check_label(where, "pool"),
+                on_parent_end=on_parent_end,
             )
         )
         return child
@@ -202,9 +218,29 @@ class Tick(Generic[State]):
         self._require(amount)
         self._acts.append(Grant(child=child, amount=amount))
 
-    def send(self, to: str, body: JsonValue, subject: str = "") -> None:
-        """A message to another continuation."""
-        self._acts.append(Send(to=check_continuation_id(to, "to"), subject=subject, body=body))
+    def send(
+        self,
+        to: str,
+        body: JsonValue,
+        subject: str = "",
+        *,
+        supersedes: str | None = None,
+        expires_in_ms: int | None = None,
+    ) -> None:
+        """A message to another continuation.
+
+        Args:
+            supersedes: names what it is about: an unread message of mine there with the same name gives way to it.
+            expires_in_ms: unread by then, nobody reads it.
+
+        Raises:
+            InvalidInput: the body is no JSON or too large; a name or a time that is none.
+        """
+        expires_ms = expiry(self.now_ms, expires_in_ms)
+        receiver = check_continuation_id(to, "to")
+        name = None if supersedes is None else check_label(supersedes, "supersedes")
+        letter = Send(to=receiver, subject=subject, body=check_body(body), supersedes=name, expires_ms=expires_ms)
+        self._acts.append(letter)
 
     def publish(
         self, what: Finding | str, payload: JsonValue = None, *, key: str | None = None, type: str = "event"
@@ -220,14 +256,16 @@ class Tick(Generic[State]):
         name = key or derived_token("event", self.id, self._rev, len(self._acts))
         self._acts.append(Publish(subject=check_subject(what), event_type=type, key=name, payload=payload))
 
-    def subscribe(self, pattern: str, *, relevance: float | None = None) -> str:
+    def subscribe(self, pattern: str, *, relevance: float | None = None, coalesce_ms: int = 0) -> str:
         """Events whose subject matches `pattern` arrive from the commit on; returns the interest's id.
 
         Args:
             relevance: wake only for events that score at least this (0..1) against the goal; others enter the field.
+            coalesce_ms: the first event waits so long for others (at most an hour), and all of them are one tick.
         """
         interest_id = derived_token("interest", self.id, check_pattern(pattern))
-        self._acts.append(Subscribe(interest=Interest(id=interest_id, pattern=pattern, relevance=relevance)))
+        interest = Interest(id=interest_id, pattern=pattern, relevance=relevance, coalesce_ms=coalesce_ms)
+        self._acts.append(Subscribe(interest=interest))
         return interest_id
 
     def unsubscribe(self, interest_id: str) -> None:
@@ -239,22 +277,72 @@ class Tick(Generic[State]):
         Raises:
             InvalidInput: no label, or the name of the timer that `Sleep.until` sets.
         """
-        if timer_id == WAKE_TIMER:
-            raise InvalidInput(f"{WAKE_TIMER!r} is the timer of Sleep.until", field="timer_id", hint="choose another")
-        self._acts.append(SetTimer(timer_id=check_label(timer_id, "timer_id"), due_ms=TimeMs(due_ms)))
+        self._acts.append(SetTimer(timer_id=_timer_name(timer_id), due_ms=TimeMs(due_ms)))
+
+    def every(self, timer_id: str, every_ms: int, catch_up: CatchUp = "one") -> None:
+        """`on_timer(timer_id)` runs each `every_ms` from now on, never early, until `cancel_timer`.
+
+        Moments that passed unread (asleep on something else, held, frozen, with no actor) are caught up with by `one`
+        mail that counts them, by `all` of them, or not at all (`skip`). The mail of a moment is in `tick.inbox`; its
+        body has `due_ms`, and in `missed` how many moments it stands for beside its own.
+
+        Raises:
+            InvalidInput: no label, or a period of no time.
+        """
+        if every_ms < 1:
+            raise InvalidInput(f"a period of {every_ms} ms", field="every_ms", hint="give at least 1 ms")
+        rule = Recurring(every_ms=every_ms, catch_up=catch_up)
+        due_ms = TimeMs(self.now_ms + every_ms)
+        self._acts.append(SetTimer(timer_id=_timer_name(timer_id), due_ms=due_ms, recurring=rule))
 
     def cancel_timer(self, timer_id: str) -> None:
         self._acts.append(CancelTimer(timer_id=timer_id))
 
-    def ask_approval(self, action: str, arguments: JsonValue = None) -> Sleep:
+    def ask_approval(
+        self,
+        action: str,
+        arguments: JsonValue = None,
+        *,
+        ttl_ms: int | None = None,
+        on_timeout: OnApprovalTimeout = "expire",
+        on_denied: Literal["end", "resume"] = "end",
+        approvers: Sequence[str] = (),
+        escalate_to: Sequence[str] = (),
+    ) -> Sleep:
         """The wait for a person's word on exactly this action; return it, or combine it with Wait.any_of.
 
-        The same action with the same arguments as is being asked already goes on being asked, under the same id.
+        The same action with the same arguments as is being asked already goes on being asked. It is bound to the state
+        that this tick ends with: a tick that changes the state makes the word on it invalid, and asks again.
+
+        Args:
+            ttl_ms: how long the question stands; by default what the bounds or the installation say.
+            on_timeout: what becomes of it then; `approve` and `deny` decide in place of a person, and are marked so.
+            on_denied: `end` ends the continuation without another line of its code, `resume` runs `on_approval`.
+            approvers: who is notified.
+            escalate_to: who is told when it escalates.
         """
         for part in parts(self._before.wait) if self._before.wait is not None else ():
             if isinstance(part, ApprovalResolution) and (part.action, part.arguments) == (action, arguments):
                 return Sleep(wait=part)
-        return Sleep(wait=approval(action, arguments, self.id, self._rev))
+        asked = approval(action, arguments, self.id, self._rev)
+        terms = {"ttl_ms": ttl_ms, "on_timeout": on_timeout, "on_denied": on_denied}
+        names = {"approvers": tuple(approvers), "escalate_to": tuple(escalate_to)}
+        return Sleep(wait=ApprovalResolution(**{**asked.model_dump(), **terms, **names}))
+
+    def _require_room(self, spawned: int) -> None:
+        """The bounds allow one more living child; one whose end is being read lives no more.
+
+        Raises:
+            InvalidInput: they do not.
+        """
+        most = self._before.bounds.max_children
+        ended = {mail.child for mail in self.inbox if mail.kind is Kind.CHILD}
+        kids = self._before.children.items()
+        living = spawned + sum(kid.status not in TERMINAL and cid not in ended for cid, kid in kids)
+        if most is not None and living >= most:
+            raise InvalidInput(
+                f"{living} children live, and {most} may", field="bounds.max_children", hint="wait until one has ended"
+            )
 
     def _require(self, amount: BudgetVector) -> None:
         free = self.budget
@@ -268,6 +356,12 @@ class Tick(Generic[State]):
                 asked=amount[short],
                 free=free[short],
             )
+
+
+def _timer_name(timer_id: str) -> str:
+    if timer_id == WAKE_TIMER:
+        raise InvalidInput(f"{WAKE_TIMER!r} is the timer of Sleep.until", field="timer_id", hint="choose another")
+    return check_label(timer_id, "timer_id")
 
 
 def _fitted(schema: type[BaseModel], text: str) -> BaseModel:

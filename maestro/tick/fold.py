@@ -14,17 +14,16 @@ import orjson
 from pydantic import JsonValue
 
 from maestro.budget.vector import BudgetVector
-from maestro.continuation import patch
-from maestro.continuation.checkpoint import Checkpoint, Child, EffectNote, LogRecord, TriggerNote, digest
+from maestro.continuation.checkpoint import Checkpoint, Child, digest
 from maestro.continuation.directive import (
     Act,
     CancelTimer,
-    Closing,
     Fail,
     Finish,
     Grant,
     Interest,
     Publish,
+    Recurring,
     Report,
     Send,
     SetTimer,
@@ -34,57 +33,28 @@ from maestro.continuation.directive import (
     Unsubscribe,
 )
 from maestro.continuation.envelope import Envelope, Seal
-from maestro.continuation.lifecycle import TERMINAL, Hold, Status, move, stop_status
+from maestro.continuation.lifecycle import TERMINAL, Status, move, stop_status
+from maestro.continuation.lineage import legacy_keys
 from maestro.continuation.mail import Control, Kind, Mail
 from maestro.continuation.wait import (
     WAKE_TIMER,
     ScheduledWake,
     WaitFor,
     join_count,
-    left,
     parts,
     wake_keys,
 )
-from maestro.errors import InvalidInput
-from maestro.ids import ContinuationId, Epoch, EventId, MailId, Rev, TimeMs
+from maestro.ids import ContinuationId, EventId, TimeMs, partition_of
 from maestro.mesh.event import Event
+from maestro.tick.alarm import timers_after
 from maestro.tick.birth import born, child_of
+from maestro.tick.ending import NOTHING_LEFT, Farewell, farewell
+from maestro.tick.letters import letter_of
+from maestro.tick.logbook import record_of
 from maestro.tick.store import Birth, Commit, OutboxRow
-from maestro.tick.telling import asked_of_person, committed_fact, reason_of
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """What a tick decided: the new state, the acts in their order, and how it ends."""
-
-    state: JsonValue
-    acts: tuple[Act, ...]
-    closing: Closing
-    stop_reason: str | None = None
-    hold: Hold | None = None
-    hold_detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the fold needs to know of the tick beside its transition."""
-
-    before: Checkpoint
-    before_body: bytes
-    previous_hash: str
-    epoch: Epoch
-    rev: Rev
-    """The revision that this tick ends in."""
-    now_ms: TimeMs
-    behaviour_version: int
-    trigger: Mail | None
-    consumed: tuple[Mail, ...] = ()
-    consumed_positions: tuple[int, ...] = ()
-    controls_taken: int = 0
-    effects: tuple[EffectNote, ...] = ()
-    free: dict[str, int] = field(default_factory=dict)
-    """What this continuation has free, of each limited resource: what a child's budget does not name it may not use."""
-    keep_journal: bool = False
+from maestro.tick.telling import asked_of_person, committed_fact
+from maestro.tick.transition import Facts, Transition, mail_of
+from maestro.tick.waiting import rest, watched
 
 
 @dataclass(slots=True)
@@ -93,12 +63,15 @@ class _Draft:
 
     interests: dict[str, Interest]
     timers: dict[str, TimeMs]
+    recurring: dict[str, Recurring]
     children: dict[ContinuationId, Child]
     timers_set: dict[str, TimeMs] = field(default_factory=dict)
+    spend: BudgetVector = BudgetVector({})
     births: list[Birth] = field(default_factory=list)
     grants: list[tuple[ContinuationId, BudgetVector]] = field(default_factory=list)
     family: list[tuple[ContinuationId, Mail]] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
+    left: Farewell = NOTHING_LEFT
     findings: list[bytes] = field(default_factory=list)
 
 
@@ -108,15 +81,17 @@ def fold(facts: Facts, transition: Transition, seal: Seal) -> Commit:
     Raises:
         ContinuationStateError: the lifecycle allows no such move.
     """
+    before = facts.before
+    timers, again = timers_after(before.timers, before.recurring, facts.consumed, facts.as_of_ms or facts.now_ms)
     draft = _Draft(
-        interests={interest.id: interest for interest in facts.before.interests},
-        timers={name: due for name, due in facts.before.timers.items() if not _fired(name, facts.consumed)},
+        interests={interest.id: interest for interest in before.interests},
+        timers=timers,
+        timers_set=again,
+        recurring=dict(before.recurring),
         children=_ended(facts.before.children, facts.consumed),
     )
-    if _is_first_of_fork(facts):
-        draft.timers_set.update(
-            draft.timers
-        )  # a fork is born with its origin's wishes; its first tick makes them known
+    if facts.is_first_of_fork:  # it is born with its origin's wishes; its first tick makes them known
+        draft.timers_set.update(draft.timers)
     for ordinal, act in enumerate(transition.acts):
         _fold_act(draft, act, ordinal, facts, seal)
     after = _close(draft, facts, transition)
@@ -127,14 +102,13 @@ def _fold_act(draft: _Draft, act: Act, ordinal: int, facts: Facts, seal: Seal) -
     match act:
         case Spawn():
             draft.births.append(born(child_of(facts.before, act, facts.now_ms), child_grant(act, facts), seal))
-            draft.children[act.child] = Child(behaviour=act.behaviour)
+            draft.children[act.child] = Child(behaviour=act.behaviour, on_parent_end=act.on_parent_end)
         case Grant():
             draft.grants.append((act.child, act.amount))
             body: JsonValue = dict(act.amount.root)
-            draft.family.append((act.child, _mail(facts, ordinal, Kind.CONTROL, Control.GRANTED, body)))
+            draft.family.append((act.child, mail_of(facts, ordinal, Kind.CONTROL, Control.GRANTED, body)))
         case Send():
-            letter = _mail(facts, ordinal, Kind.MESSAGE, act.subject, act.body)
-            draft.outbox.append(OutboxRow(letter.id, "mail", act.to, letter.model_dump_json().encode()))
+            _post(draft, act.to, letter_of(facts, ordinal, act))
         case Publish():
             draft.outbox.append(_event_row(facts, ordinal, act.subject, act.event_type, act.key, act.payload))
         case Report():
@@ -148,11 +122,22 @@ def _fold_act(draft: _Draft, act: Act, ordinal: int, facts: Facts, seal: Seal) -
             draft.interests.pop(act.interest_id, None)
         case SetTimer():
             draft.timers[act.timer_id] = draft.timers_set[act.timer_id] = act.due_ms
+            draft.recurring.pop(act.timer_id, None)
+            if act.recurring is not None:
+                draft.recurring[act.timer_id] = act.recurring
         case CancelTimer():
-            draft.timers.pop(act.timer_id, None)
-            draft.timers_set.pop(act.timer_id, None)
+            for known in (draft.timers, draft.timers_set, draft.recurring):
+                known.pop(act.timer_id, None)
         case _:
             assert_never(act)
+
+
+def _post(draft: _Draft, to: ContinuationId, letter: Mail) -> None:
+    """Inside the partition with the commit, and so in order with an end that is told there; elsewhere by the relay."""
+    if partition_of(to) == partition_of(ContinuationId(letter.sender)):
+        draft.family.append((to, letter))
+    else:
+        draft.outbox.append(OutboxRow(letter.id, "mail", to, letter.model_dump_json().encode()))
 
 
 def child_grant(act: Spawn, facts: Facts) -> BudgetVector:
@@ -167,7 +152,7 @@ def _close(draft: _Draft, facts: Facts, transition: Transition) -> Checkpoint:
     match closing:
         case Sleep():
             status = Status.PENDING
-            update["wait"] = _sleep(draft, closing.wait)
+            update |= _sleep(draft, facts, closing.wait, transition.state)
         case Finish():
             status = Status.COMPLETED
             update |= {"result": closing.result, "stop_reason": "completed"}
@@ -177,69 +162,56 @@ def _close(draft: _Draft, facts: Facts, transition: Transition) -> Checkpoint:
             update |= {"stop_reason": reason, "stop_detail": closing.reason}
         case _:
             assert_never(closing)
-    move(Status.RESUMING, status)
+    move(before.status if status is Status.EXPIRED else Status.RESUMING, status)  # no turn ran: its time was over
     if status in TERMINAL:
-        _end(draft, facts, status, update["result"], str(update["stop_reason"]))
+        draft.interests.clear()
+        for known in (draft.timers, draft.timers_set, draft.recurring):
+            known.clear()
+        draft.left = farewell(facts, transition.children, draft.children, update | {"status": status})
+        draft.family.extend(draft.left.orders)
     return before.model_copy(
         update={
             **update,
             "status": status,
             "state": transition.state,
+            "behaviour": facts.behaviour or before.behaviour,
             "behaviour_version": facts.behaviour_version,
             "hold": transition.hold,
             "hold_detail": transition.hold_detail,
             "children": draft.children,
+            "disagreements": before.disagreements if transition.disagreements is None else transition.disagreements,
             "interests": tuple(draft.interests.values()),
             "timers": draft.timers,
+            "recurring": {name: rule for name, rule in draft.recurring.items() if name in draft.timers},
+            "turns": before.turns + int(facts.ran),
             "updated_at_ms": facts.now_ms,
         }
     )
 
 
-def _sleep(draft: _Draft, asked: WaitFor) -> WaitFor:
-    """What it sleeps until: children that ended already are counted, and its wake timer is the one of this wait.
-
-    Raises:
-        InvalidInput: as many of these children as it would wait for have ended; it would never wake.
-    """
-    wait = left(asked, (), {cid for cid, child in draft.children.items() if child.status not in TERMINAL})
-    if wait is None:
-        raise InvalidInput(
-            "the children that it would wait for have ended already",
-            field="wait",
-            hint="count their ends in `on_child`, and act in place of waiting when the last one is in",
-        )
+def _sleep(draft: _Draft, facts: Facts, asked: WaitFor, state: JsonValue) -> dict[str, object]:
+    """What the checkpoint says of its sleep; the wake timer is the one of this wait."""
+    lent = [birth.grant for birth in draft.births] + [amount for _, amount in draft.grants]
+    free = {name: amount - sum(vector[name] for vector in lent) for name, amount in facts.free.items()}
+    begun = rest(facts, asked, state, {cid for cid, kid in draft.children.items() if kid.status not in TERMINAL}, free)
+    draft.spend = begun.spend
     draft.timers.pop(WAKE_TIMER, None)
     draft.timers_set.pop(WAKE_TIMER, None)
-    for part in parts(wait):
+    for part in parts(begun.wait):
         if isinstance(part, ScheduledWake):
             draft.timers[WAKE_TIMER] = draft.timers_set[WAKE_TIMER] = part.wake_at_ms
-    return wait
-
-
-def _end(draft: _Draft, facts: Facts, status: Status, result: object, reason: str) -> None:
-    """Nothing of an ended continuation goes on: children are stopped, its parent is told."""
-    draft.interests.clear()
-    draft.timers.clear()
-    draft.timers_set.clear()
-    for number, (cid, child) in enumerate(sorted(draft.children.items())):
-        if child.status not in TERMINAL:
-            order = _mail(facts, 10_000 + number, Kind.CONTROL, Control.KILL, {"reason": "cancelled_by_product"})
-            draft.family.append((cid, order))
-    if facts.before.parent:
-        body: JsonValue = {"status": status.value, "result": result, "reason": reason}  # type: ignore[dict-item]
-        told = _mail(facts, 20_000, Kind.CHILD, facts.before.behaviour, body, about=facts.before.id)
-        draft.family.append((facts.before.parent, told))
+    return {"wait": begun.wait, "resume_attempts": begun.resume_attempts}
 
 
 def _commit(draft: _Draft, facts: Facts, transition: Transition, after: Checkpoint, seal: Seal) -> Commit:
     before, terminal = facts.before, after.terminal
     body = after.body()
-    record = _record(facts, transition, after, body)
+    record = record_of(facts, transition, after, body, draft.spend)
     record_body = record.body()
-    old = {} if _is_first_of_fork(facts) else {i.id: i for i in before.interests}
+    old = {} if facts.is_first_of_fork else {i.id: i for i in before.interests}
     new = {i.id: i for i in after.interests}
     place = (before.id, before.tenant, facts.epoch, facts.rev)
+    watch, unwatched = watched(before, after)
     return Commit(
         cid=before.id,
         epoch=facts.epoch,
@@ -247,17 +219,18 @@ def _commit(draft: _Draft, facts: Facts, transition: Transition, after: Checkpoi
         checkpoint=seal.close(Envelope("checkpoint", *place, digest(record_body), body)),
         record=seal.close(Envelope("record", *place, facts.previous_hash, record_body)),
         status=after.status,
-        wake_keys=() if after.wait is None else wake_keys(after.wait),
+        wake_keys=() if after.wait is None else (*wake_keys(after.wait), *legacy_keys(after)),
         join=0 if after.wait is None else join_count(after.wait),
         hold=after.hold,
         root=before.root,
         name=before.name,
         controls_taken=facts.controls_taken,
         mail_taken=facts.consumed_positions,
-        timers=draft.timers_set,
-        timers_cancelled=tuple(before.timers.keys() - after.timers.keys()),
+        timers={**draft.timers_set, **watch},
+        timers_cancelled=(*(before.timers.keys() - after.timers.keys()), *unwatched),
         subscriptions=tuple((i.pattern, i.id, i.relevance) for i in new.values() if old.get(i.id) != i),
         unsubscriptions=tuple((i.pattern, i.id) for i in old.values() if new.get(i.id) != i),
+        windows=tuple((i.id, i.coalesce_ms) for i in new.values() if i.coalesce_ms),
         births=tuple(draft.births),
         grants=tuple(draft.grants),
         family_mail=tuple(draft.family),
@@ -267,57 +240,11 @@ def _commit(draft: _Draft, facts: Facts, transition: Transition, after: Checkpoi
         waiting_on_person=asked_of_person(after),
         facts=(committed_fact(record, after),),
         parent=before.parent if terminal else None,
+        told=draft.left.told,
+        orphans=draft.left.orphans,
+        heir=transition.heir,
         keep_journal=facts.keep_journal,
-    )
-
-
-def _record(facts: Facts, transition: Transition, after: Checkpoint, body: bytes) -> LogRecord:
-    charges: dict[str, int] = {}
-    for effect in facts.effects:
-        for resource, amount in effect.charge.items():
-            charges[resource] = charges.get(resource, 0) + amount
-    return LogRecord(
-        cid=after.id,
-        tenant=after.tenant,
-        rev=facts.rev,
-        epoch=facts.epoch,
-        behaviour=after.behaviour,
-        behaviour_version=after.behaviour_version,
-        trigger=_note(facts.trigger) if facts.trigger else None,
-        consumed=tuple(map(_note, facts.consumed)),
-        wait=None if after.wait is None else after.wait.model_dump(mode="json"),
-        directives=tuple(d.model_dump(mode="json") for d in (*transition.acts, transition.closing)),
-        effects=facts.effects,
-        charges=charges,
-        started_at_ms=facts.now_ms,
-        reason=reason_of(after),
-        state_hash=digest(body),
-        previous_hash=facts.previous_hash,
-        patch=patch.diff(orjson.loads(facts.before_body), orjson.loads(body)),
-    )
-
-
-def _is_first_of_fork(facts: Facts) -> bool:
-    return facts.rev == 1 and facts.before.forked_from is not None
-
-
-def _note(mail: Mail) -> TriggerNote:
-    return TriggerNote(id=mail.id, kind=mail.kind.value, sender=mail.sender, subject=mail.subject)
-
-
-def _mail(
-    facts: Facts, ordinal: int, kind: Kind, subject: str, body: JsonValue, about: ContinuationId | None = None
-) -> Mail:
-    """A mail of this tick; its id is the same however often the tick is tried."""
-    return Mail(
-        id=MailId(f"{facts.before.id}:{facts.rev}:{ordinal}"),
-        kind=kind,
-        sender=facts.before.id,
-        subject=subject,
-        body=body,
-        correlation=about,
-        sent_ms=facts.now_ms,
-        cause=facts.trigger.id if facts.trigger else None,
+        spend=draft.spend,
     )
 
 
@@ -357,10 +284,6 @@ def _finding(facts: Facts, ordinal: int, act: Report) -> dict[str, JsonValue]:
 def _projections(draft: _Draft, before: Checkpoint) -> tuple[tuple[ContinuationId, bytes], ...]:
     readers = dict.fromkeys([before.id, before.parent or before.id])
     return tuple((cid, finding) for finding in draft.findings for cid in readers)
-
-
-def _fired(timer: str, consumed: Sequence[Mail]) -> bool:
-    return any(mail.kind is Kind.TIMER and mail.correlation == timer for mail in consumed)
 
 
 def _ended(children: dict[ContinuationId, Child], consumed: Sequence[Mail]) -> dict[ContinuationId, Child]:

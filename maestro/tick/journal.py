@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from pydantic import JsonValue
 
+from maestro.budget.ledger import exceeded
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import EffectNote
 from maestro.errors import ContinuationStateError, MaestroError
@@ -16,16 +17,22 @@ from maestro.tick.store import Adopted, Batch, JournalEntry, Store
 
 Answered = tuple[JsonValue, BudgetVector]
 """An answer and what it cost; whoever gives it has made both durable."""
+Keep = Callable[[JsonValue], Awaitable[JsonValue]]
+"""The ref under which the log keeps an answer; what it refers to is durable."""
 
 
 class Journal:
     """The effects of one try of one tick."""
 
-    def __init__(self, store: Store, adopted: Adopted, batch: Batch) -> None:
+    def __init__(
+        self, store: Store, adopted: Adopted, batch: Batch, first: int = 0, allowance: BudgetVector | None = None
+    ) -> None:
+        """Effects are numbered from `first`; together they may cost the allowance, of each resource that it names."""
+        self._allowance = allowance
         self._store = store
         self._adopted = adopted
         self._batch = batch
-        self._next = 0
+        self._next = first
         self._notes: dict[int, EffectNote] = {}
 
     @property
@@ -65,22 +72,33 @@ class Journal:
         Raises:
             Fenced, BudgetExceededError: see Store.record.
         """
-        return await self._store.record(self._adopted.cid, self._adopted.epoch, entry, self._batch)
+        if self._allowance is not None:
+            for name, left in self._allowance.items():
+                if entry.price[name] > left:
+                    raise exceeded("reserve", name, entry.price[name], left)
+        recorded = await self._store.record(self._adopted.cid, self._adopted.epoch, entry, self._batch)
+        if self._allowance is not None:
+            self._allowance = BudgetVector({n: left - entry.price[n] for n, left in self._allowance.items()})
+        return recorded
 
-    async def answer(self, entry: JournalEntry, act: Callable[[JournalEntry], Awaitable[Answered]]) -> JsonValue:
+    async def answer(
+        self, entry: JournalEntry, act: Callable[[JournalEntry], Awaitable[Answered]], keep: Keep
+    ) -> JsonValue:
         """The answer of an intended effect: from the journal if it is there, else by `act`, which makes it durable."""
         if entry.answered:
-            self._note(entry, "answered", entry.charge, entry.answer)
+            self._note(entry, "answered", entry.charge, entry.answer, await keep(entry.answer))
             return entry.answer
         try:
             answer, charge = await act(entry)
         except MaestroError as error:
-            self._note(entry, error.code, BudgetVector({}), None)
+            self._note(entry, error.code, BudgetVector({}), None, None)
             raise
-        self._note(entry, "answered", charge, answer)
+        self._note(entry, "answered", charge, answer, await keep(answer))
         return answer
 
-    def _note(self, entry: JournalEntry, outcome: str, charge: BudgetVector, answer: JsonValue) -> None:
+    def _note(
+        self, entry: JournalEntry, outcome: str, charge: BudgetVector, answer: JsonValue, kept: JsonValue
+    ) -> None:
         detail = (
             {k: answer.get(k) for k in ("model", "provider", "tier", "latency_ms")}
             if isinstance(answer, dict)
@@ -94,6 +112,9 @@ class Journal:
             charge=charge.root,
             decision=entry.decision,
             detail=detail,
+            asked=entry.asked,
+            answer=kept,
+            question=entry.question,
         )
 
 

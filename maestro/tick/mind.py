@@ -9,19 +9,21 @@ decided or asked again; the decision, with the rule that fired, is journaled bes
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from pydantic import JsonValue
 
 from maestro.budget.ledger import Account
 from maestro.budget.vector import BudgetVector
+from maestro.continuation.blocks import kept
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.mail import Mail
 from maestro.errors import BudgetExceededError, InvalidInput, ProvidersExhausted
-from maestro.field.compose import Composed, compose
+from maestro.field.compose import compose
 from maestro.field.project import Weighed
 from maestro.field.shelf import Shelf
-from maestro.pager.dispatch import Message, ModelCallResult
+from maestro.pager.dispatch import ModelCallResult
 from maestro.pager.prices import PriceTable
 from maestro.pager.request import ModelRequest, input_bound_tokens
 from maestro.policy.decision import Decision, Mode
@@ -29,13 +31,16 @@ from maestro.policy.gradient import Step
 from maestro.policy.kernel import decide
 from maestro.policy.price import CallSize
 from maestro.policy.question import PolicyConfig, Question
+from maestro.policy.recorded import record_of, terms_of
+from maestro.tick.asking import Prompt, kept_prompt, prompt_of, read_prompt
+from maestro.tick.blocks import Keeper
+from maestro.tick.digest import in_prompt
 from maestro.tick.journal import Answered, Journal, new_intent
 from maestro.tick.store import Adopted, JournalEntry
 from maestro.tick.thought import Thought
 
 FIELD_ENTRIES = 20  # the top of the field that is offered to one call
 CONTEXT_TOKENS = 24_000  # of one prompt; well inside the smallest window of the tiers
-DIGEST_MAILS = 20
 
 
 class Pager(Protocol):
@@ -58,6 +63,9 @@ class Faculties:
     pager: Pager
     prices: PriceTable
     config: PolicyConfig
+    keeper: Keeper
+    field_entries: int = FIELD_ENTRIES
+    context_tokens: int = CONTEXT_TOKENS
 
 
 class ThinkingMind:
@@ -70,7 +78,7 @@ class ThinkingMind:
         self._adopted = adopted
         self._before = before
         self._journal = journal
-        self._digest = _digest(adopted.mail, inbox)
+        self._digest = in_prompt(adopted.mail, inbox)
         self._taken: dict[int, BudgetVector] = {}
 
     async def top(self, n: int) -> Sequence[Weighed]:
@@ -80,51 +88,74 @@ class ThinkingMind:
         ordinal = self._journal.next_ordinal()
         known = self._journal.known(ordinal, "model", thought.key)
         if known is not None and known.answered:
-            return _content(await self._journal.answer(known, _unreachable))
-        composed = await self._composed(thought)
-        intended = known or await self._intend(ordinal, thought, composed)
+            return _content(await self._journal.answer(known, _unreachable, self._keep))
+        prompt = await self._prompt(thought, known)
+        intended = known or await self._intend(ordinal, thought, prompt)
 
         async def ask(entry: JournalEntry) -> Answered:
-            result = await self._with.pager.call(self._request(entry, composed, thought))
+            result = await self._with.pager.call(self._request(entry, prompt))
             self._taken[ordinal] = result.charge
             return result.model_dump(mode="json"), result.charge
 
-        return _content(await self._journal.answer(intended, ask))
+        return _content(await self._journal.answer(intended, ask, self._keep))
 
-    async def _intend(self, ordinal: int, thought: Thought, composed: Composed) -> JournalEntry:
-        """The decision is journaled and its worst price reserved; what is intended already is not decided again."""
-        decision = self._decide(thought, composed)
-        price = self._price(decision, composed, thought)
-        entry = await self._journal.intend(new_intent(ordinal, "model", thought.key, price, _words(decision)))
+    async def _intend(self, ordinal: int, thought: Thought, prompt: Prompt) -> JournalEntry:
+        """The decision is journaled and its worst price reserved; what is intended already is not decided again.
+
+        The prompt and what was decided on are kept before the intent names them.
+        """
+        question = self._question(thought, prompt)
+        decision = self._decided(question)
+        price = self._price(decision, prompt)
+        blocks: dict[str, bytes] = {}
+        asked = kept_prompt(prompt, blocks)
+        put_under: JsonValue = {"question": record_of(question), "terms": kept(terms_of(question), blocks, apart=True)}
+        await self._with.keeper.keep(self._adopted.cid, blocks, self._adopted.now_ms)
+        intent = new_intent(ordinal, "model", thought.key, price, _words(decision))
+        entry = await self._journal.intend(replace(intent, asked=asked, question=put_under))
         self._taken[ordinal] = price
         return entry
 
-    async def _composed(self, thought: Thought) -> Composed:
+    async def _prompt(self, thought: Thought, known: JournalEntry | None) -> Prompt:
+        """The prompt as it was intended; composed, where nothing is intended yet."""
+        if known is not None and known.asked is not None:
+            return await read_prompt(known.asked, partial(self._with.keeper.fetch, self._adopted.cid))
         asked = f"{thought.question}\n\n# About\n{thought.about}" if thought.about else thought.question
-        entries = await self.top(FIELD_ENTRIES)
-        return compose(self._before.goal, entries, asked, self._digest, CONTEXT_TOKENS)
+        entries = await self.top(self._with.field_entries)
+        composed = compose(self._before.goal, entries, asked, self._digest, self._with.context_tokens)
+        return prompt_of(composed, thought.json_schema, thought.max_output_tokens)
 
-    def _decide(self, thought: Thought, composed: Composed) -> Decision:
-        """The step that the kernel allows now.
+    async def _keep(self, answer: JsonValue) -> JsonValue:
+        blocks: dict[str, bytes] = {}
+        ref = kept(answer, blocks)
+        await self._with.keeper.keep(self._adopted.cid, blocks, self._adopted.now_ms)
+        return ref
 
-        Raises:
-            BudgetExceededError: the kernel waits for budget.
-            ProvidersExhausted: the kernel comes back later.
-        """
+    def _question(self, thought: Thought, prompt: Prompt) -> Question:
         try:
             asked = Step(thought.step)
         except ValueError:
             raise InvalidInput(
                 f"{thought.step!r} is no step", field="step", hint=f"use one of {', '.join(Step)}"
             ) from None
-        size = CallSize(composed.manifest.tokens, thought.max_output_tokens)
-        accounts = self._accounts()
-        question = Question(
-            size=size, prices=self._with.prices.expected(), asked=asked, budget=(accounts,), config=self._with.config
+        return Question(
+            size=CallSize(prompt.tokens, prompt.max_output_tokens),
+            prices=self._with.prices.expected(),
+            asked=asked,
+            budget=(self._accounts(),),
+            config=self._with.config,
         )
+
+    def _decided(self, question: Question) -> Decision:
+        """The step that the kernel allows now.
+
+        Raises:
+            BudgetExceededError: the kernel waits for budget.
+            ProvidersExhausted: the kernel comes back later.
+        """
         decision = decide(question)
         if decision.lacking is not None:
-            free = accounts[decision.lacking].free or 0
+            free = question.budget[0][decision.lacking].free or 0
             needed = decision.cost.vector()[decision.lacking]
             raise BudgetExceededError(
                 f"no step can be paid: {decision.reason}",
@@ -145,11 +176,11 @@ class ThinkingMind:
             for name, account in self._adopted.ledger.accounts.items()
         }
 
-    def _price(self, decision: Decision, composed: Composed, thought: Thought) -> BudgetVector:
-        bound = input_bound_tokens(_messages(composed), composed.system, (), thought.json_schema)
-        return self._with.prices.maximum(decision.tier, bound, thought.max_output_tokens)
+    def _price(self, decision: Decision, prompt: Prompt) -> BudgetVector:
+        bound = input_bound_tokens(prompt.messages, prompt.system, (), prompt.answer_schema)
+        return self._with.prices.maximum(decision.tier, bound, prompt.max_output_tokens)
 
-    def _request(self, entry: JournalEntry, composed: Composed, thought: Thought) -> ModelRequest:
+    def _request(self, entry: JournalEntry, prompt: Prompt) -> ModelRequest:
         step = _decided(entry)
         return ModelRequest(
             call_id=entry.call_id,
@@ -158,21 +189,17 @@ class ThinkingMind:
             tenant=self._before.tenant,
             tier=step.tier,
             step=step,
-            messages=_messages(composed),
-            system=composed.system,
-            answer_schema=thought.json_schema,
-            max_output_tokens=thought.max_output_tokens,
+            messages=prompt.messages,
+            system=prompt.system,
+            answer_schema=prompt.answer_schema,
+            max_output_tokens=prompt.max_output_tokens,
             price=entry.price,
-            manifest_hash=composed.manifest.hash,
+            manifest_hash=prompt.manifest_hash,
         )
 
 
 async def _unreachable(entry: JournalEntry) -> Answered:
     raise AssertionError(f"effect {entry.ordinal} is answered: it is not carried out again")
-
-
-def _messages(composed: Composed) -> tuple[Message, ...]:
-    return tuple(Message(role=message.role, content=message.content) for message in composed.messages)
 
 
 def _content(answer: JsonValue) -> str:
@@ -186,14 +213,3 @@ def _words(decision: Decision) -> str:
 def _decided(entry: JournalEntry) -> Step:
     """The step that an entry was journaled, and its price reserved, for."""
     return Step((entry.decision or "").partition(":")[0])
-
-
-def _digest(mail: Sequence[Mail], inbox: Sequence[Mail]) -> str:
-    """The unread mail that is not being read now: from whom and about what, never its content."""
-    read = {letter.id for letter in inbox}
-    unread = [letter for letter in mail if letter.id not in read]
-    if not unread:
-        return ""
-    lines = [f"- {letter.kind} from {letter.sender}: {letter.subject}" for letter in unread[:DIGEST_MAILS]]
-    more = len(unread) - len(lines)
-    return "\n".join([f"Unread mail ({len(unread)}):", *lines, *([f"- and {more} more"] if more else [])])

@@ -1,13 +1,22 @@
-"""The reading side of the store, and the few writes of people: what the client, the CLI and the pane stand on."""
+"""The reading side of the store: what the client, the CLI and the pane stand on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from maestro.budget.ledger import Ledger
-from maestro.budget.vector import BudgetVector
+from maestro.continuation.lifecycle import Hold
 from maestro.ids import ContinuationId, Partition, TimeMs
-from maestro.tick.store import Birth
+
+
+@dataclass(frozen=True, slots=True)
+class Frost:
+    """Who froze it, when and why; `scope` says how much: one, a tree or all."""
+
+    by: str
+    at_ms: TimeMs
+    scope: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,27 @@ class Glance:
     ledger: Ledger
     last_holder: str | None = None
     """Who holds it, or held it last."""
+    frost: Frost | None = None
+    """What freezes it: its own freezing, or that of everything."""
+    parent: ContinuationId | None = None
+    """Whose child it is now; its checkpoint says so from its next tick on."""
+    hold: Hold | None = None
+    """Why no mail wakes it; `error` says more where it wants code."""
+    moved_to: str | None = None
+    """Where it lives now, when that is another store."""
+    moved_by: str | None = None
+    """By which export it left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """Those of a stretch of continuations that have not ended, unopened."""
+
+    looked_at: int
+    """How long the stretch was; 0 behind the last continuation."""
+    checkpoints: tuple[tuple[ContinuationId, bytes], ...]
+    held: frozenset[ContinuationId] = frozenset()
+    """Who of them is held, for whatever reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +76,10 @@ class Records(Protocol):
 
     async def ids(self, partition: Partition) -> Sequence[ContinuationId]:
         """All continuations of a partition, oldest first."""
+        ...
+
+    async def living(self, partition: Partition, first: int, limit: int = 500) -> Living:
+        """Of the continuations first..first+limit of a partition, oldest first, those that have not ended."""
         ...
 
     async def named(self, name: str) -> ContinuationId | None: ...
@@ -70,34 +104,4 @@ class Records(Protocol):
 
     async def counts(self, partition: Partition) -> Mapping[str, int]:
         """Totals since the store began (fenced, adopted, committed ...), depths now (ready:POOL, outbox, timers)."""
-        ...
-
-
-class Steering(Protocol):
-    async def rebudget(self, cid: ContinuationId, more: BudgetVector, less: BudgetVector, key: str) -> Ledger:
-        """The grant changed, once per `key`; a continuation that waits on budget gets GRANTED mail with it.
-
-        Raises:
-            BudgetExceededError: `less` takes back more than is free.
-        """
-        ...
-
-    async def fork(self, source: ContinuationId, birth: Birth) -> bool:
-        """The fork exists, and its grant has moved from what `source` has free; False when it did exist already.
-
-        Raises:
-            BudgetExceededError: the grant is more than `source` has free.
-        """
-        ...
-
-    async def freeze(self, cid: ContinuationId, frozen: bool) -> None:
-        """While frozen nothing wakes it, mail and timers queue; thawed, it is ready if it was or would be by now."""
-        ...
-
-    async def advance(self, by_ms: int) -> TimeMs:
-        """The virtual clock moved forward, and whoever waits for a time is roused; returns the time now.
-
-        Raises:
-            InvalidInput: the store's clock is not virtual, or the step is negative.
-        """
         ...

@@ -11,21 +11,26 @@ What is not here: leases, pools, Ray. The runner knows ports only.
 import asyncio
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
+from maestro.budget.vector import BudgetVector
+from maestro.continuation.bounds import LARGE_STATE_BYTES, TTL_DEFAULTS, TtlDefaults
 from maestro.continuation.checkpoint import Checkpoint
-from maestro.continuation.directive import Closing, Fail, Sleep
+from maestro.continuation.directive import Closing, Sleep
 from maestro.continuation.envelope import Envelope, Seal
-from maestro.continuation.lifecycle import STOP_STATUS, TERMINAL, Hold, Status, move
-from maestro.continuation.mail import Control, Mail, wakes
-from maestro.continuation.wait import BudgetGrant, WaitFor, left, wake_keys
+from maestro.continuation.lifecycle import Hold, Status, move
+from maestro.continuation.lineage import is_legacy
+from maestro.continuation.mail import MAIL_READ_AT_ONCE, Control, Kind, Mail, reading_order, wakes
+from maestro.continuation.wait import BudgetGrant, wake_keys
 from maestro.errors import (
     BudgetExceededError,
     ContinuationStateError,
+    InvalidInput,
     MaestroError,
     MalformedAnswer,
     ProvidersExhausted,
@@ -35,11 +40,19 @@ from maestro.errors import (
     Unservable,
 )
 from maestro.ids import Rev, TenantId
+from maestro.policy.decision import POLICY_VERSION
 from maestro.tick.behaviour import Behaviour, Repertoire, migrated, state_of
+from maestro.tick.cleanup import FIRST_ORDINAL, cleaned_up, cleans_up
+from maestro.tick.codechange import withheld
 from maestro.tick.context import Mind, Tick
-from maestro.tick.fold import Facts, Transition, fold
+from maestro.tick.fold import fold
+from maestro.tick.inheritance import legacies, take_in
 from maestro.tick.journal import Journal
-from maestro.tick.store import Adopted, Batch, Commit, Store
+from maestro.tick.orders import as_it_stands, ended_by, order_to_end, thawed
+from maestro.tick.store import Adopted, Batch, Commit, Held, Store
+from maestro.tick.transition import Facts, Transition
+from maestro.tick.verdict import Situation, Verdict, in_time, notices, same_wait, verdict
+from maestro.tick.waiting import waited_for
 
 log = structlog.get_logger()
 
@@ -63,6 +76,8 @@ class Surroundings:
     repertoire: Repertoire
     make_mind: MakeMind
     tick_deadline_ms: int = 600_000
+    defaults: TtlDefaults = TTL_DEFAULTS
+    policy_version: str = str(POLICY_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +89,25 @@ class HandBack:
     counts: bool
 
 
-Outcome = Commit | HandBack
+Outcome = Commit | HandBack | Held
 
 
 async def run(adopted: Adopted, around: Surroundings) -> Outcome:
-    """The commit or the hand-back that this adoption leads to; nothing of either is written yet.
+    """The commit, the hand-back or the hold that this adoption leads to; nothing of it is written yet.
 
     Raises:
         Fenced: a newer epoch owns the continuation.
     """
     try:
         envelope = around.seal.open(adopted.checkpoint, "checkpoint", adopted.cid, around.tenant)
-        before = Checkpoint.model_validate_json(envelope.body)
+        before = as_it_stands(Checkpoint.model_validate_json(envelope.body), adopted)
     except (MaestroError, ValidationError) as error:
         return HandBack(60_000 * min(60, adopted.tries), str(error), counts=True)
     attempt = _Attempt(adopted, envelope, before, around)
-    order = _order(adopted.controls)
+    order = order_to_end(adopted.controls, adopted.last_error)
     if order is not None:
-        return attempt.end_by_order(order)
-    if before.hold is not None and not _thawed(adopted.controls):
+        return await attempt.end_by_order(order)
+    if before.hold is not None and not thawed(adopted.controls):
         return attempt.stay_held()
     return await attempt.tick()
 
@@ -104,47 +119,60 @@ class _Attempt:
     before: Checkpoint
     around: Surroundings
 
-    def end_by_order(self, order: Mail) -> Commit:
-        """Killed or cancelled: committed without a line of user code."""
-        given = order.body.get("reason") if isinstance(order.body, dict) else None
-        closing = Fail(reason=f"{order.subject} by {order.sender}" + (f": {given}" if given else ""))
-        stopped = given if isinstance(given, str) and given in STOP_STATUS else "cancelled_by_user"
-        return self._fold(Transition(self.before.state, (), closing, stop_reason=stopped), ())
+    async def end_by_order(self, order: Mail) -> Outcome:
+        """Killed or merged without a line of user code; cancelled after one try to clean up."""
+        ending = ended_by(order, self.before)
+        if order.subject != Control.CANCEL or self.before.hold or self.before.state is None:
+            return self._fold(ending, ())
+        try:
+            behaviour, state = self._code()
+        except Unservable:
+            return self._fold(ending, ())
+        if not cleans_up(behaviour) or self.adopted.tries > MAX_TRIES:
+            return self._fold(ending, ())
+        journal = self._journal((), FIRST_ORDINAL, behaviour.cancel_budget)
+        left = await cleaned_up(behaviour, self._tick(state, (), journal))
+        if left is not None:
+            ending = replace(ending, state=left[0], acts=left[1])
+        return self._fold(ending, (), code=behaviour, journal=journal)
 
     def stay_held(self) -> Commit:
         """Woken while held: the order is noted, the hold stays."""
-        hold = Transition(
-            self.before.state, (), self._same_wait(), hold=self.before.hold, hold_detail=self.before.hold_detail
-        )
+        wait, detail = same_wait(self.before), self.before.hold_detail
+        hold = Transition(self.before.state, (), wait, hold=self.before.hold, hold_detail=detail)
         return self._fold(hold, (), keep_journal=True)
 
     async def tick(self) -> Outcome:
+        inbox, positions = self._batch()
+        found = self._verdict(inbox)
+        left = legacies(self.before, self.adopted)
+        if found.ending is not None and not left:
+            return self._fold(found.ending, inbox, positions, found=found)
         try:
             behaviour = self.around.repertoire.find(self.before.behaviour)
         except Unservable as error:
-            return self._held(Hold.UNSERVABLE, str(error))
+            return self._wanting_code(Hold.UNSERVABLE, str(error))
+        if self.adopted.tries > MAX_TRIES:  # asked before any code runs: a migration may be what ends the process
+            return self._given_up(behaviour)
         try:
-            raw = migrated(behaviour, self.before.state, self.before.behaviour_version)
-            state = state_of(behaviour, raw)
+            _, state = self._code()
         except Unservable as error:
-            return self._held(Hold.NEEDS_MIGRATION, str(error))
-        if self.adopted.tries > MAX_TRIES:
-            return self._held(Hold.QUARANTINED, self.adopted.last_error or f"{MAX_TRIES} tries ended without a word")
-        return await self._behave(behaviour, state)
+            return self._wanting_code(Hold.NEEDS_MIGRATION, str(error))
+        if left:
+            return await self._take_in(behaviour, state, left)
+        return await self._behave(behaviour, state, found)
 
-    async def _behave(self, behaviour: type[Behaviour[Any]], state: BaseModel) -> Outcome:
+    async def _behave(self, behaviour: type[Behaviour[Any]], state: BaseModel, found: Verdict) -> Outcome:
         inbox, positions = self._batch()
-        batch = Batch(tuple(mail.id for mail in inbox), self._now_ms())
-        journal = Journal(self.around.store, self.adopted, batch)
-        mind = self.around.make_mind(self.adopted, self.before, journal, inbox)
-        tick = Tick(self.before, state, inbox, self.adopted.ledger.free, mind, self._rev, self._now_ms())
-        deadline = asyncio.timeout(self.around.tick_deadline_ms / 1000)
+        journal = self._journal(inbox)
+        tick = self._tick(state, found.shown, journal)
+        deadline = asyncio.timeout(self._timeout_ms / 1000)
         try:
             async with deadline:
-                closing = await behaviour().run(tick)
-            closing = closing or self._same_wait(inbox)
-            transition = Transition(tick.state.model_dump(mode="json"), tick.acts, closing)
-            return self._fold(transition, inbox, positions, behaviour.version, journal)
+                closing = await _played(behaviour(), tick, found)
+            closing = closing or same_wait(self.before, (*inbox, *found.shown), found.lapsed)
+            transition = Transition(self._checked(tick.state), tick.acts, closing)
+            return self._fold(transition, inbox, positions, behaviour, journal, found=found)
         except BudgetExceededError as error:
             return self._wait_for_money(error, journal)
         except (ProvidersExhausted, RecoverableModelError) as error:
@@ -153,10 +181,35 @@ class _Attempt:
         except StoreError as error:
             return HandBack(STORE_RETRY_MS, str(error), counts=False)
         except TimeoutError as error:
-            late = f"the tick took longer than its deadline of {self.around.tick_deadline_ms} ms"
+            late = f"the tick took longer than its deadline of {self._timeout_ms} ms"
             return self._failed(TimedOut(late) if deadline.expired() else error)
         except Exception as error:  # noqa: BLE001 - user code may raise anything; Fenced, cancellation are no Exceptions
             return self._failed(error)
+
+    async def _take_in(self, behaviour: type[Behaviour[Any]], state: BaseModel, left: list[tuple[int, Mail]]) -> Commit:
+        """What merged ones left is part of the state; nothing of the mail of the behaviour is read."""
+        inbox = tuple(mail for _, mail in left)
+        journal = self._journal(inbox)
+        taken = await take_in(behaviour, self.before, self._tick(state, inbox, journal), inbox)
+        closing = same_wait(self.before)
+        return self._fold(replace(taken, closing=closing), inbox, tuple(p for p, _ in left), behaviour, journal)
+
+    def _code(self) -> tuple[type[Behaviour[Any]], BaseModel]:
+        """Its behaviour, and its state as today's code reads it.
+
+        Raises:
+            Unservable: there is no such code, or no way to it.
+        """
+        behaviour = self.around.repertoire.find(self.before.behaviour)
+        return behaviour, state_of(behaviour, migrated(behaviour, self.before.state, self.before.behaviour_version))
+
+    def _journal(self, inbox: tuple[Mail, ...], first: int = 0, allowance: BudgetVector | None = None) -> Journal:
+        batch = Batch(tuple(mail.id for mail in inbox), self._now_ms())
+        return Journal(self.around.store, self.adopted, batch, first, allowance)
+
+    def _tick(self, state: BaseModel, inbox: tuple[Mail, ...], journal: Journal) -> Tick[Any]:
+        mind = self.around.make_mind(self.adopted, self.before, journal, inbox)
+        return Tick(self.before, state, inbox, self.adopted.ledger.free, mind, self._rev, self._now_ms())
 
     def _failed(self, error: Exception) -> Outcome:
         told = _told(error)
@@ -165,10 +218,25 @@ class _Attempt:
             return self._held(Hold.QUARANTINED, told, keep_journal=not isinstance(error, STALE))
         return HandBack(RETRY_MS[self.adopted.tries - 1], told, counts=True)
 
+    def _given_up(self, behaviour: type[Behaviour[Any]]) -> Outcome:
+        """Every try ended without a commit and without a hand-back: its process died, or its lease ran out."""
+        told = self.adopted.last_error or f"{MAX_TRIES} tries ended without a word"
+        if self.before.state is not None and self.before.behaviour_version != behaviour.version:
+            versions = f"from version {self.before.behaviour_version} to {behaviour.version}"
+            return self._wanting_code(Hold.NEEDS_MIGRATION, f"{told}, in or after the migration {versions}")
+        return self._held(Hold.QUARANTINED, told)
+
+    def _wanting_code(self, hold: Hold, reason: str) -> Outcome:
+        """No tick until there is other code; not one byte of the continuation changes, unless it was given a child."""
+        if any(mail.subject == Control.ADOPTED for mail in self.adopted.controls):
+            return self._held(hold, reason)
+        log.warning("held", hold=hold.value, detail=reason)
+        return withheld(self.before, self.adopted, hold, reason)
+
     def _held(self, hold: Hold, detail: str, keep_journal: bool = True) -> Commit:
         """No tick until somebody acts; mail, timers and budget stay as they are."""
         log.warning("held", hold=hold.value, detail=detail)
-        held = Transition(self.before.state, (), self._same_wait(), hold=hold, hold_detail=detail)
+        held = Transition(self.before.state, (), same_wait(self.before), hold=hold, hold_detail=detail)
         return self._fold(held, (), keep_journal=keep_journal)
 
     def _wait_for_money(self, error: BudgetExceededError, journal: Journal) -> Commit:
@@ -177,7 +245,7 @@ class _Attempt:
             resource=str(facts.get("resource", "usd")),
             asked=int(str(facts.get("asked", 0))),
             free=int(str(facts.get("free", 0))),
-            then=self._wait,
+            then=waited_for(self.before),
         )
         transition = Transition(self.before.state, (), Sleep(wait=wait))
         return self._fold(transition, (), journal=journal, keep_journal=True)
@@ -187,9 +255,10 @@ class _Attempt:
         transition: Transition,
         inbox: tuple[Mail, ...],
         positions: tuple[int, ...] = (),
-        version: int | None = None,
+        code: type[Behaviour[Any]] | None = None,
         journal: Journal | None = None,
         keep_journal: bool = False,
+        found: Verdict | None = None,
     ) -> Commit:
         move(self.before.status, Status.RESUMING)
         facts = Facts(
@@ -199,14 +268,21 @@ class _Attempt:
             epoch=self.adopted.epoch,
             rev=self._rev,
             now_ms=self.adopted.now_ms,
-            behaviour_version=self.before.behaviour_version if version is None else version,
-            trigger=(inbox or self.adopted.controls or (None,))[0],
+            behaviour_version=self.before.behaviour_version if code is None else code.version,
+            trigger=(None if found is None else found.trigger) or (inbox or self.adopted.controls or (None,))[0],
             consumed=inbox,
             consumed_positions=positions,
             controls_taken=len(self.adopted.controls),
             effects=() if journal is None or keep_journal else journal.notes,
             free=dict(self.adopted.ledger.free.root),
             keep_journal=keep_journal,
+            behaviour=None if code is None else code.name,
+            as_of_ms=self._now_ms(),
+            lapsed=None if found is None else found.lapsed,
+            autonomous_decision=None if found is None else found.autonomous_decision,
+            defaults=self.around.defaults,
+            policy_version=self.around.policy_version,
+            notices=notices(self.adopted.controls),
         )
         return fold(facts, transition, self.around.seal)
 
@@ -221,36 +297,61 @@ class _Attempt:
         """The mail of this tick and its positions: what woke it; repeated after effects, what the first try saw."""
         fixed = None if self.adopted.batch is None else set(self.adopted.batch.mail_ids)
         keys = self.adopted.wake_keys if self.before.wait is not None else ()
+        wait = waited_for(self.before)
         if isinstance(self.before.wait, BudgetGrant):  # what the tick that ran out was about is still in the mailbox
-            keys = wake_keys(self._wait) if self._wait is not None else ()
+            keys = wake_keys(wait) if wait is not None else ()
+        mail = self.adopted.mail
         chosen = [
-            (position, mail)
-            for position, mail in enumerate(self.adopted.mail)
-            if (wakes(keys, mail.wake_key) if fixed is None else mail.id in fixed)
-        ]
-        return tuple(mail for _, mail in chosen), tuple(position for position, _ in chosen)
+            place
+            for place in reading_order(mail)
+            if (self._is_for_now(mail[place], keys) if fixed is None else mail[place].id in fixed)
+        ][: MAIL_READ_AT_ONCE if fixed is None else None]
+        return tuple(mail[place] for place in chosen), tuple(sorted(chosen))
+
+    def _is_for_now(self, mail: Mail, keys: tuple[str, ...]) -> bool:
+        wait = waited_for(self.before)
+        if is_legacy(self.before, mail):
+            return False
+        if mail.kind is Kind.APPROVAL and mail.wake_key not in keys:
+            return True  # a word on what is asked no more: taken out, and not heard
+        return wakes(keys, mail.wake_key) and (wait is None or in_time(wait, mail))
+
+    def _verdict(self, inbox: tuple[Mail, ...]) -> Verdict:
+        adopted = self.adopted
+        born_of_fork = self._rev == 1 and self.before.forked_from is not None
+        policy, now_ms = self.around.policy_version, self._now_ms()
+        return verdict(Situation(self.before, inbox, adopted.controls, adopted.tries, now_ms, policy, born_of_fork))
 
     @property
-    def _wait(self) -> WaitFor | None:
-        """What it waits for, apart from money."""
-        wait = self.before.wait
-        return wait.then if isinstance(wait, BudgetGrant) else wait
+    def _timeout_ms(self) -> int:
+        return min(self.around.tick_deadline_ms, self.before.bounds.tick_timeout_ms or self.around.tick_deadline_ms)
 
-    def _same_wait(self, read: tuple[Mail, ...] = ()) -> Closing:
-        """Going on to wait for what has not come; for anything, where all of it has or nothing was waited for yet."""
-        if self._wait is None:
-            return Sleep()
-        living = {cid for cid, child in self.before.children.items() if child.status not in TERMINAL}
-        still = left(self._wait, {mail.wake_key for mail in read}, living - {mail.child for mail in read})
-        return Sleep() if still is None else Sleep(wait=still)
+    def _checked(self, state: BaseModel) -> JsonValue:
+        """The state as it is kept.
+
+        Raises:
+            InvalidInput: it is larger than the bounds allow.
+        """
+        value, most = state.model_dump(mode="json"), self.before.bounds.max_state_bytes
+        size = len(orjson.dumps(value))
+        if size > most:
+            raise InvalidInput(
+                f"the state has {size} bytes, and may have {most}",
+                field="bounds.max_state_bytes",
+                hint="keep large material outside and refer to it, or start with a higher bound",
+                size=size,
+                limit=most,
+            )
+        if size > LARGE_STATE_BYTES:
+            log.warning("large_state", bytes=size, warned_from=LARGE_STATE_BYTES, refused_from=most)
+        return value
 
 
-def _order(controls: tuple[Mail, ...]) -> Mail | None:
-    return next((mail for mail in controls if mail.subject in (Control.KILL, Control.CANCEL)), None)
-
-
-def _thawed(controls: tuple[Mail, ...]) -> bool:
-    return any(mail.subject == Control.THAW for mail in controls)
+async def _played(behaviour: Behaviour[Any], tick: Tick[Any], found: Verdict) -> Closing | None:
+    """The behaviour's part in the tick: the mail, or the end of its patience."""
+    if found.lapsed is not None and found.lapsed.on_timeout == "resume":
+        return await behaviour.on_timeout(tick, found.lapsed)
+    return await behaviour.run(tick)
 
 
 def _told(error: Exception) -> str:

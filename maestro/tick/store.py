@@ -33,6 +33,26 @@ class Birth:
     root: ContinuationId
     behaviour: str
     name: str | None = None
+    supersedes: Mail | None = None
+    """The order to end for whoever has the name: its owner gets it in the same step, and the name goes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A child that outlives its parent: alone, or (`adopt`) with the nearest living ancestor, who gets `news`."""
+
+    child: ContinuationId
+    adopt: bool
+    news: Mail
+
+
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """Who gets what a merged one leaves: its free money, its findings, its field, and this mail."""
+
+    cid: ContinuationId
+    root: ContinuationId
+    mail: tuple[Mail, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +67,10 @@ class JournalEntry:
     price: BudgetVector = BudgetVector({})
     """What is reserved for it at most."""
     decision: str | None = None
+    asked: JsonValue = None
+    """What is asked, as refs to blocks that are kept already: see EffectNote."""
+    question: JsonValue = None
+    """What the decision was made on: see EffectNote."""
     answer: JsonValue = None
     answered: bool = False
     failed: bool = False
@@ -81,6 +105,8 @@ class Adopted:
     ready_since_ms: TimeMs
     last_error: str | None = None
     """Why the previous try failed, if it did."""
+    parent: ContinuationId | None = None
+    """Whose child it is now; the checkpoint may still name a parent that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +142,15 @@ class Commit:
     subscriptions: tuple[tuple[str, str, float | None], ...] = ()
     """(pattern, interest id, relevance)"""
     unsubscriptions: tuple[tuple[str, str], ...] = ()
+    windows: tuple[tuple[str, int], ...] = ()
+    """(interest id, ms) of every interest whose events are collected so long before they wake."""
     births: tuple[Birth, ...] = ()
     grants: tuple[tuple[ContinuationId, BudgetVector], ...] = ()
     family_mail: tuple[tuple[ContinuationId, Mail], ...] = ()
-    """Mail inside the partition: delivered in the same step; dropped where the receiver is gone or done."""
+    """Mail inside the partition, in the order of the tick: delivered in the same step.
+
+    Where it cannot be, a message is a dead letter, and what the runtime wrote itself is dropped.
+    """
     projections: tuple[tuple[ContinuationId, bytes], ...] = ()
     """(whose field, finding): queued for scoring as source `finding`, which never wakes."""
     outbox: tuple[OutboxRow, ...] = ()
@@ -127,9 +158,40 @@ class Commit:
     waiting_on_person: bytes | None = None
     facts: tuple[bytes, ...] = ()
     parent: ContinuationId | None = None
-    """Set when the status is terminal: who gets the rest of the budget back."""
+    """Set when the status is terminal: who was its parent when the tick began."""
+    told: Mail | None = None
+    """The news of its end, for whoever is its parent at that moment."""
+    orphans: tuple[Orphan, ...] = ()
+    heir: Heir | None = None
     keep_journal: bool = False
     """True when the same mail will be worked on again (no money now): answers that are paid for stay."""
+    spend: BudgetVector = BudgetVector({})
+    """What the commit itself costs, above all the attention of people; spent in the same step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """There is no code for the continuation: a note beside its checkpoint, of which not one byte changes."""
+
+    cid: ContinuationId
+    epoch: Epoch
+    hold: Hold
+    reason: str
+    controls_taken: int
+    """What the orders of this adoption asked for was tried; they are not asked again."""
+    waiting_on_person: bytes | None = None
+    facts: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Postscript:
+    """What is noted of one that has ended: checkpoint and log go on, nothing else of it changes, nothing wakes."""
+
+    cid: ContinuationId
+    rev: Rev
+    checkpoint: bytes
+    record: bytes
+    facts: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +209,8 @@ class Delivered:
     """The mail is durable, or was before."""
 
     duplicate: bool = False
+    expired: bool = False
+    """True when it came too late to be read: it is a dead letter."""
 
 
 class Store(Protocol):
@@ -161,17 +225,26 @@ class Store(Protocol):
         ...
 
     async def deliver(self, to: ContinuationId, mail: Mail) -> Delivered:
-        """The mail is in the mailbox, and its owner ready if it waits for such mail.
+        """The mail is in the mailbox, and its owner ready if it waits for such mail; known again by its id.
+
+        What is older than DEDUPE_MS is known by the number that its sender, a continuation, gave it. An unread mail
+        that it supersedes is gone, unless a tick has it in hand.
 
         Raises:
             ContinuationNotFoundError: nobody has that id.
             ContinuationAlreadyTerminalError: the owner is done.
-            MailboxFull: the mail lane holds MAILBOX_LIMIT.
+            MailboxFull: an event or a message, and the mailbox holds MAILBOX_LIMIT mails or MAILBOX_LIMIT_BYTES.
         """
         ...
 
-    async def adopt(self, pool: str, holder: HolderId, lease_ms: int, partition: Partition) -> Adopted | None:
-        """The one of `pool` ready for longest, held by `holder` under epoch + 1; None if none is ready."""
+    async def adopt(
+        self, pool: str, holder: HolderId, lease_ms: int, partition: Partition, only: ContinuationId | None = None
+    ) -> Adopted | None:
+        """The one of `pool` ready for longest, held by `holder` under epoch + 1; None if none is ready.
+
+        Args:
+            only: this one or none.
+        """
         ...
 
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
@@ -192,7 +265,9 @@ class Store(Protocol):
 
         Raises:
             Fenced: epoch or rev is not the current one; the attempt is counted, nothing is written.
-            BudgetExceededError: births and grants ask for more than is free; nothing is written.
+            BudgetExceededError: births, grants and `spend` ask for more than is free; nothing is written.
+            Conflict: it would end without knowing of a child that it has adopted meanwhile, or its heir has ended;
+                nothing is written.
         """
         ...
 
@@ -203,6 +278,26 @@ class Store(Protocol):
 
         `error` says why, for people. A try that does not count (a hand-over, a provider that is down) is taken back.
         Failed answers leave the journal, good ones stay.
+
+        Raises:
+            Fenced: the epoch is over.
+        """
+        ...
+
+    async def postscript(self, postscript: Postscript) -> bool:
+        """The log of one that has ended goes on by a record; False, and nothing changes, where `rev` is not the next.
+
+        Raises:
+            ContinuationNotFoundError: nobody has that id.
+            ContinuationStateError: it has not ended.
+        """
+        ...
+
+    async def hold(self, held: Held) -> None:
+        """The continuation is handed back uncommitted, and no mail wakes it until an order has: that one tries again.
+
+        Checkpoint, log, mail, journal, timers and ledger stay byte for byte; its tries begin anew. An order that came
+        since adoption makes it ready at once. Adopted again, it is not held any more.
 
         Raises:
             Fenced: the epoch is over.
@@ -235,4 +330,8 @@ class Journals(Protocol):
 
     async def answer_of(self, cid: ContinuationId, call_id: CallId) -> JournalEntry | None:
         """The entry of that call, answered or not; None when the journal has none or has moved on."""
+        ...
+
+    async def entries(self, cid: ContinuationId) -> Sequence[JournalEntry]:
+        """The journal of the open tick, in order; empty between ticks."""
         ...

@@ -6,6 +6,7 @@ Pure words over a checkpoint and its record; nothing here decides anything.
 import orjson
 
 from maestro.continuation.checkpoint import Checkpoint, LogRecord
+from maestro.continuation.expiry import patience
 from maestro.continuation.wait import asks_person, describe, parts
 
 
@@ -14,17 +15,32 @@ def reason_of(checkpoint: Checkpoint) -> str:
     if checkpoint.hold:
         return f"held, {checkpoint.hold}: {checkpoint.hold_detail}"
     if checkpoint.wait is not None:
-        return describe(checkpoint.wait)
+        return describe(checkpoint.wait) + "".join(
+            f"; asks you: {open_.question}" for open_ in checkpoint.disagreements
+        )
     return f"{checkpoint.status}: {checkpoint.stop_detail or checkpoint.stop_reason or 'not started yet'}"
 
 
 def asked_of_person(after: Checkpoint) -> bytes | None:
     """What a person is asked, as `waits` shows it; None when nothing is."""
-    if after.hold is None and (after.wait is None or not asks_person(after.wait)):
+    if after.hold is None and not after.disagreements and (after.wait is None or not asks_person(after.wait)):
         return None
     asked = [] if after.wait is None else [p.model_dump(mode="json") for p in parts(after.wait) if asks_person(p)]
+    if not after.terminal:
+        asked += [
+            {"type": "disagreement", "question": d.question, **d.model_dump(mode="json")} for d in after.disagreements
+        ]
     return orjson.dumps(
-        {"id": after.id, "behaviour": after.behaviour, "asked": asked, "hold": after.hold, "reason": reason_of(after)}
+        {
+            "id": after.id,
+            "behaviour": after.behaviour,
+            "asked": asked,
+            "hold": after.hold,
+            "reason": reason_of(after),
+            "since_ms": after.updated_at_ms,
+            "until_ms": after.expires_at_ms,
+            "patience": patience(after.wait),
+        }
     )
 
 
@@ -39,8 +55,9 @@ def committed_fact(record: LogRecord, after: Checkpoint) -> bytes:
             "rev": record.rev,
             "epoch": record.epoch,
             "status": after.status,
-            "trigger": None if record.trigger is None else record.trigger.model_dump(),
+            "trigger": None if record.woken_by is None else record.woken_by.model_dump(),
             "reason": record.reason,
+            **({} if record.autonomous_decision is None else {"autonomous_decision": record.autonomous_decision}),
             "charges": record.charges,
             "directives": [d["type"] for d in record.directives if isinstance(d, dict)],
             "at_ms": record.started_at_ms,

@@ -26,6 +26,7 @@ from maestro.policy.question import PolicyConfig
 from maestro.runtime import host as host_module
 from maestro.runtime.host import Host, HostSettings
 from maestro.tick.behaviour import Repertoire
+from maestro.tick.blocks import Keeper
 from maestro.tick.mind import Faculties, ThinkingMind
 from maestro.tick.runner import Surroundings
 from maestro.tick.store import Commit
@@ -148,7 +149,13 @@ async def _live(doom: Doom) -> None:
     fate, signals = Fate(doom), OneLook()
     store: Any = fate.over(backend.store, "store")
     pager = fate.over(ParentsPager(doom.parent, lambda: store.renew(HolderId(doom.holder), LEASE_MS)), "pager")
-    faculties = Faculties(fate.over(backend.shelf, "shelf"), pager, PRICES, PolicyConfig(advisor_enabled=False))
+    faculties = Faculties(
+        fate.over(backend.shelf, "shelf"),
+        pager,
+        PRICES,
+        PolicyConfig(advisor_enabled=False),
+        Keeper(fate.over(backend.blocks, "blocks")),
+    )
     around = Surroundings(
         store=store,
         seal=SEAL,

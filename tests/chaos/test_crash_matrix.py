@@ -11,7 +11,7 @@ from tests.chaos.arena import Arena, own_redis
 from tests.chaos.doomed import Moment
 from tests.chaos.redis_server import OwnRedis
 
-PORTS = {"store.adopt", "store.record", "store.commit", "store.renew", "pager.call", "shelf.top"}
+PORTS = {"store.adopt", "store.record", "store.commit", "store.renew", "pager.call", "shelf.top", "blocks.put"}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,7 @@ async def test_undisturbed_it_calls_every_port(redis: OwnRedis) -> None:
     assert calls.count("store.commit") == 3, "the root's first tick, its child's, the root's last"
 
 
+@pytest.mark.spec("01.3")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("moment", ["before", "after"])

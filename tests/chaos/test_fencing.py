@@ -81,6 +81,7 @@ async def test_stopped_beyond_its_lease_and_continued_it_commits_nothing(
         assert await arena.outcome() == outcome
 
 
+@pytest.mark.spec("01.4")
 async def test_continued_while_its_successor_is_about_to_commit_only_the_successor_does(redis: OwnRedis) -> None:
     """Both hold the same revision in their hands: the epoch alone tells them apart."""
     async with Arena(redis, "measure-both") as arena:

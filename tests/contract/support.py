@@ -261,8 +261,17 @@ class World:
     async def advance(self, by_ms: int) -> TimeMs:
         return await self.backend.steering.advance(by_ms)
 
+    async def balanced(self) -> None:
+        """Every mail that was ever delivered is accounted for."""
+        for number in map(Partition, range(self.backend.partitions)):
+            counts = await self.backend.records.counts(number)
+            unread = sum([await self.unread(cid) for cid in await self.backend.records.ids(number)])
+            gone = sum(counts.get(f"mail_{fate}", 0) for fate in ("read", "expired", "superseded", "ended"))
+            assert counts.get("mail_delivered", 0) == unread + gone, f"{unread} unread, {gone} gone: {counts}"
+
     async def audit(self) -> None:
         """The books balance, nobody is held and ready at once, and every log leads to its checkpoint."""
+        await self.balanced()
         for number in range(self.backend.partitions):
             ids = await self.backend.records.ids(Partition(number))
             ledgers, parents = {}, {}
@@ -271,14 +280,15 @@ class World:
                 assert glance is not None
                 assert glance.holder is None or glance.ready_since_ms is None, f"{cid} is held and ready"
                 ledgers[cid] = glance.ledger
-                parents[cid] = (await self._replayed(cid, glance.checkpoint)).parent
+                await self._replayed(cid, glance.checkpoint)
+                parents[cid] = glance.parent
             for cid in ids:
                 self._balance(cid, ledgers[cid], [ledgers[kid] for kid in ids if parents[kid] == cid])
 
     async def _replayed(self, cid: ContinuationId, sealed: bytes) -> Checkpoint:
         log = await self.backend.records.log(cid)
         opened = (SEAL.open(record, "record", cid, self.backend.tenant).body for _, record in log)
-        led_to = replay(LogRecord.model_validate_json(body) for body in opened)
+        led_to = replay(opened)
         kept = SEAL.open(sealed, "checkpoint", cid, self.backend.tenant)
         assert led_to == Checkpoint.model_validate_json(kept.body)
         return led_to

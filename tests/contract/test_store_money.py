@@ -6,6 +6,7 @@ import pytest
 
 from maestro.continuation.mail import Control
 from maestro.errors import BudgetExceededError, ContinuationAlreadyTerminalError, ContinuationNotFoundError
+from maestro.tick.steering import Forked
 from tests.contract.support import World, batch_of, child_birth, finish, intent, letter, money
 
 
@@ -267,7 +268,8 @@ async def test_a_fork_takes_its_grant_along_once(world: World) -> None:
     origin = await world.sleeper(money(usd=100))
     birth = await world.birth(money(usd=40, tokens=9))
     fork = world.backend.steering.fork
-    assert (await fork(origin, birth), await fork(origin, birth)) == (True, False)
+    assert await fork(origin, birth) == Forked(birth.cid)
+    assert await fork(origin, birth) == Forked(birth.cid, duplicate=True)
     assert (await world.ledger(origin)).granted == money(usd=60)
     adopted = await world.take()
     assert (adopted.cid, adopted.ledger.free) == (birth.cid, money(usd=40, tokens=9))

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from actors.claiming import StoreClaim
 from actors.exits import EndedByShutdown
 from actors.lifecycle import Lifecycle
+from actors.supervised import Ignore, Supervised
+from maestro.settings import Settings
 
 OBITUARIES = "MAESTRO_TEST_OBITUARIES"
 
@@ -48,6 +51,33 @@ class Child:
 
     def _note(self, what: str) -> None:
         write(Path(self._diary), f"{self._life.incarnation.split('#')[0]} {what}")
+
+
+class Thermometer(Supervised):
+    """An actor of somebody who only derives from Supervised; it has been read so often, this life."""
+
+    def __init__(self, *, incarnation: str, degrees: int = 20, ends: str | None = None) -> None:
+        super().__init__(incarnation)
+        self._degrees = degrees
+        self._ends = ends
+        self._read = 0
+
+    async def ready(self) -> dict[str, JsonValue]:
+        if self._ends == "ignore":
+            raise Ignore("nobody is cold here")
+        return await super().ready()
+
+    async def read(self) -> list[int]:
+        self._read += 1
+        return [self._degrees, self._read]
+
+
+class ElsewhereClaim(StoreClaim):
+    """That of a root on another machine."""
+
+    @staticmethod
+    def site(settings: Settings) -> str:
+        return "elsewhere"
 
 
 async def mourn(incarnation: str, reason: str) -> None:

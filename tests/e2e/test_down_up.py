@@ -21,7 +21,7 @@ def here() -> Iterator[Site]:
         made.start("counter", "--goal", "ask first", name="shy")
         made.client.get("patient").send({"timer": made.now_ms() + THREE_WEEKS_MS})
         made.client.get("shy").send({"ask": "may I"})
-        eventually(lambda: (made.counts()["waiting"], made.counts()["timers"]), lambda seen: seen == (1, 1))
+        eventually(lambda: (made.counts()["waiting"], made.counts()["timers"]), lambda seen: seen == (1, 2))
         eventually(lambda: [glance.rev > 0 and not glance.holder for glance in made.glances()], all)
         yield made
         if made.processes():
@@ -45,6 +45,7 @@ def test_sleepers_are_there_after_down_and_up(here: Site) -> None:
     hears(here, 1)
 
 
+@pytest.mark.spec("01.4")
 def test_after_kill_9_of_every_process_of_ray_they_go_on(here: Site) -> None:
     before = at_rest(here.tell("list"))
     assert here.kill_ray() > 10

@@ -26,6 +26,7 @@ from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
 from maestro.runtime.verbs import Installation
 from maestro.settings import Settings
 from maestro.tick.answers import JournaledAnswers
+from maestro.tick.blocks import Keeper
 from maestro.tick.mind import Faculties, ThinkingMind
 from maestro.tick.runner import Surroundings
 
@@ -76,7 +77,7 @@ class Town:
         }
         self._running = [asyncio.create_task(keep(name, loop.step, loop.wait)) for name, loop in loops.items()]
         desk = PagerDesk(_answer, JournaledAnswers(backend.journals))
-        faculties = Faculties(backend.shelf, desk, PRICES, PolicyConfig(advisor_enabled=False))
+        faculties = Faculties(backend.shelf, desk, PRICES, PolicyConfig(advisor_enabled=False), Keeper(backend.blocks))
         around = Surroundings(
             store=backend.store,
             seal=self.at.seal,

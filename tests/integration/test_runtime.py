@@ -20,7 +20,7 @@ from maestro.continuation.mail import Control, Mail
 from maestro.errors import StoreUnavailable
 from maestro.ids import ContinuationId, HolderId, Partition, TenantId, new_token, partition_of
 from maestro.mesh.event import Event
-from maestro.runtime import loops, verbs
+from maestro.runtime import loops, steer, verbs
 from maestro.runtime.backend import Backend
 from maestro.runtime.loops import Relay
 from maestro.runtime.ports import Outbox
@@ -281,10 +281,11 @@ async def test_frozen_it_sleeps_through_everything_and_thawed_it_reads_all_of_it
     for n in range(3):
         await verbs.send(stage.at, cid, n)
     await runtime.until_quiet()
-    assert ((await stage.state(cid))["n"], await stage.why(cid)) == (
-        0,
-        "frozen by a person; 3 unread; before: asleep until an event, a message, a timer or a child's end",
-    )
+    frost = (await stage.view(cid)).glance.frost
+    assert frost is not None
+    before = "asleep until an event, a message, a timer or a child's end"
+    told = f"frozen by person at {frost.at_ms} ms; 3 unread; before: {before}"
+    assert ((await stage.state(cid))["n"], await stage.why(cid)) == (0, told)
     await stage.backend.steering.freeze(cid, False)
     await runtime.until_state(cid, n=3)
 
@@ -296,7 +297,7 @@ async def test_a_fork_of_a_past_tick_goes_on_from_there_and_its_origin_from_here
         await verbs.send(stage.at, origin, n)
         await runtime.until_state(origin, n=n)
         await runtime.until_quiet()
-    fork = await verbs.fork(stage.at, origin, rev=2, share=0.5)
+    fork = await steer.fork(stage.at, origin, rev=2, share=0.5)
     await runtime.until_quiet()
     assert ((await stage.state(fork))["n"], (await stage.state(origin))["n"]) == (1, 3)
     await stage.publish("news.today", "both")
@@ -310,7 +311,7 @@ async def test_a_fork_of_one_that_waits_for_its_children_does_not_wait_for_those
     stage = runtime.stage
     origin = await stage.start(Parent, input=1, budget=USD)
     await runtime.until_quiet()
-    fork = await verbs.fork(stage.at, origin, rev=None, share=0.1)
+    fork = await steer.fork(stage.at, origin, rev=None, share=0.1)
     await runtime.until_quiet()
     assert (await stage.why(fork)).startswith("asleep until an event")
     await verbs.order(stage.at, origin, Control.KILL)
@@ -382,6 +383,7 @@ async def test_a_poisoned_child_is_held_and_its_siblings_do_not_notice(runtime: 
     await runtime.until_state(good, n=2)
 
 
+@pytest.mark.spec("01.4")
 async def test_what_a_dead_holder_held_goes_on_elsewhere(stage: Stage) -> None:
     cid = await stage.start(Counter)
     adopted = await stage.adopt(HolderId("pool/default/9#gone"))

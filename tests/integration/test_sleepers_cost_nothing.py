@@ -78,6 +78,7 @@ async def backend(url: str) -> AsyncIterator[Backend]:
     await backend.close()
 
 
+@pytest.mark.spec("01.2")
 @pytest.mark.slow
 async def test_ten_thousand_sleepers_cost_neither_a_command_nor_a_process(url: str, backend: Backend) -> None:
     with_none, processes = await idle_commands(url, backend), _processes()

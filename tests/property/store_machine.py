@@ -21,9 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.lifecycle import Hold, Status
-from maestro.continuation.mail import Control, Mail
+from maestro.continuation.mail import Control, Mail, in_lanes
 from maestro.errors import BudgetExceededError, ContinuationAlreadyTerminalError, Fenced
-from maestro.ids import CallId, ContinuationId, HolderId, Partition, Rev, drawn_from
+from maestro.ids import CallId, ContinuationId, HolderId, Partition, Rev, TimeMs, drawn_from
 from maestro.mesh.event import Event
 from maestro.runtime.backend import Backend
 from maestro.tick.store import Adopted, Commit, JournalEntry
@@ -75,6 +75,11 @@ class Row:
     controls_seen: int = 0
     unread: list[str] = field(default_factory=list)
     mail_seen: int = 0
+    batch: bool = False
+    """The mail of the open tick is fixed: a repeated try sees the same."""
+    tags: dict[str, str] = field(default_factory=dict)
+    over_ms: dict[str, int] = field(default_factory=dict)
+    """Mail -> what it supersedes by; when it expires."""
     journal: dict[int, JournalEntry] = field(default_factory=dict)
     timers: dict[str, int] = field(default_factory=dict)
     retry_ms: int | None = None
@@ -96,6 +101,22 @@ class Row:
             self.unread.append(name)
             if self.waits and self.hold is None:
                 self.make_ready()
+
+    def waiting(self) -> list[str]:
+        """The unread mail that no tick has in hand."""
+        return self.unread[self.mail_seen if self.holder is not None or self.batch else 0 :]
+
+    def supersede(self, tag: str) -> None:
+        """The newest unread mail of that tag gives way."""
+        old = next((name for name in reversed(self.waiting()) if self.tags.get(name) == tag), None)
+        if old is not None:
+            self.unread.remove(old)
+
+    def sweep(self, now_ms: int) -> None:
+        """What has expired is gone."""
+        for name in self.waiting():
+            if name in self.over_ms and self.over_ms[name] <= now_ms:
+                self.unread.remove(name)
 
     def settle(self, call: CallId, charge: int | None = None) -> None:
         if call in self.reserved:
@@ -152,23 +173,43 @@ class StoreMachine(RuleBasedStateMachine):
         self.rows[birth.cid] = Row(birth.cid, None, budget, unread=["start"])
         return None
 
-    @rule(who=PICK, lane=st.sampled_from(["message", "message", "control", "again"]))
-    def deliver(self, who: int, lane: str) -> None:
+    @rule(
+        who=PICK,
+        lane=st.sampled_from(["message", "message", "control", "cancel", "again"]),
+        tag=st.none() | st.sampled_from(["price", "news"]),
+        expires=st.sampled_from([None, None, -1, 0, 3]),
+    )
+    def deliver(self, who: int, lane: str, tag: str | None, expires: int | None) -> None:
         row = self._any(who)
-        mail = control() if lane == "control" else letter()
+        over_ms = None if expires is None else self.now_ms + expires * STEP_MS + OFF_MS
+        mail = control("cancel" if lane == "cancel" else "wake") if lane in ("control", "cancel") else letter()
+        if lane == "message":
+            until_ms = None if over_ms is None else TimeMs(self.begun_ms + over_ms)
+            mail = mail.model_copy(update={"supersedes": tag, "expires_ms": until_ms})
         if lane == "again" and self.letters:
             cid, mail = self.letters[who % len(self.letters)]
             row = self.rows[cid]
         try:
-            duplicate = self.do(self.backend.store.deliver(row.cid, mail)).duplicate
+            delivered = self.do(self.backend.store.deliver(row.cid, mail))
         except ContinuationAlreadyTerminalError:
             assert row.done
             return
+        duplicate = delivered.duplicate
         assert duplicate == ((row.cid, mail) in self.letters)
         assert not row.done or duplicate
-        if not duplicate:
-            self.letters.append((row.cid, mail))
-            row.put(mail if lane == "control" else None, mail.id)
+        if duplicate:
+            return
+        self.letters.append((row.cid, mail))
+        late = lane == "message" and over_ms is not None and over_ms <= self.now_ms
+        assert delivered.expired == late
+        if late:
+            return
+        if mail.tag is not None:
+            row.supersede(mail.tag)
+            row.tags[mail.id] = mail.tag
+        if mail.expires_ms is not None and over_ms is not None:
+            row.over_ms[mail.id] = over_ms
+        row.put(mail if mail.is_order else None, mail.id)
 
     @rule(again=st.booleans(), which=PICK)
     def publish(self, again: bool, which: int) -> None:
@@ -196,11 +237,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _take(self, adopted: Adopted, holder: HolderId) -> None:
         row = self.rows[adopted.cid]
+        row.sweep(self.now_ms)
         row.epoch, row.tries, row.holder = row.epoch + 1, row.tries + 1, holder
         row.ready, row.retry_ms = False, None
         row.controls_seen, row.mail_seen = len(row.controls), len(row.unread)
         assert (adopted.epoch, adopted.rev, adopted.tries) == (row.epoch, row.rev, row.tries)
-        assert [mail.id for mail in adopted.controls] == [mail.id for mail in row.controls]
+        assert [mail.id for mail in adopted.controls] == [mail.id for mail in in_lanes(row.controls)]
         assert len(adopted.mail) == len(row.unread)
         assert [mail.id for mail in adopted.mail if not mail.id.startswith(("start", "timer"))] == [
             name for name in row.unread if not name.startswith(("start", "timer"))
@@ -222,7 +264,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert self._record(adopted, entry) is None
         else:
             assert self._record(adopted, entry) == entry
-            row.journal[ordinal], row.reserved[entry.call_id] = entry, price
+            row.journal[ordinal], row.reserved[entry.call_id], row.batch = entry, price, True
         return None
 
     def _record(self, adopted: Adopted, entry: JournalEntry) -> JournalEntry | None:
@@ -297,7 +339,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.written.append(commit)
         row.rev, row.commit_epoch, row.tries, row.holder = commit.rev, row.epoch, 0, None
         row.controls, row.unread = row.controls[row.controls_seen :], row.unread[row.mail_seen :]
-        row.waits, row.hold, row.owed = True, commit.hold, False
+        row.waits, row.hold, row.owed, row.batch = True, commit.hold, False, False
         for call in tuple(row.reserved):
             row.settle(call)
         row.journal.clear()
@@ -312,7 +354,9 @@ class StoreMachine(RuleBasedStateMachine):
                 self.rows[to].put(None, mail.id)
         if commit.status is not Status.PENDING:
             self._end(row)
-        elif row.controls or (row.unread and row.hold is None):
+            return
+        row.sweep(self.now_ms)
+        if row.controls or (row.unread and row.hold is None):
             row.make_ready()
 
     def _end(self, row: Row) -> None:
@@ -463,7 +507,7 @@ class StoreMachine(RuleBasedStateMachine):
     def freeze(self, who: int, frozen: bool) -> None:
         row = self._any(who)
         self.do(self.backend.steering.freeze(row.cid, frozen))
-        if frozen and not row.frozen:
+        if frozen and not row.frozen and not row.done:
             row.frozen, row.owed, row.ready = True, row.ready, False
         elif row.frozen and not frozen:
             owed, row.frozen, row.owed = row.owed, False, False
@@ -475,14 +519,17 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def the_store_is_as_the_model_says(self) -> None:
         self.steps["done"] += 1
-        for row in self.rows.values():
-            glance = self.do(self.backend.records.glance(row.cid))
+        for row, glance in zip(self.rows.values(), self.do(self._glances()), strict=True):
             usd = glance.ledger.account("usd")
             found = (glance.epoch, glance.rev, glance.tries, glance.holder, glance.frozen, glance.unread)
             assert found == (row.epoch, row.rev, row.tries, row.holder, row.frozen, len(row.controls) + len(row.unread))
             assert (glance.ready_since_ms is not None) == row.ready, f"{row.cid} ready: {row}"
             money = (usd.granted, usd.reserved, usd.spent, usd.lent)
             assert money == (row.granted, sum(row.reserved.values()), row.spent, row.lent)
+
+    async def _glances(self) -> list[Any]:
+        """Every row as the store has it, asked for in one go: nothing happens meanwhile."""
+        return await asyncio.gather(*(self.backend.records.glance(cid) for cid in self.rows))
 
     def _idle(self) -> None:
         """The rule found nothing to do: it is no step. (A precondition would make what is drawn hang on real time.)."""

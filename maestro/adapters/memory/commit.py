@@ -5,19 +5,23 @@ Order: everything is checked first; from the first write on nothing can fail.
 
 from collections.abc import Sequence
 
-from maestro.adapters.memory import waking
+from maestro.adapters.memory import lineage, mailbox, waking
 from maestro.adapters.memory.money import give_back, total
 from maestro.adapters.memory.state import PartitionState, Row, Unscored
+from maestro.adapters.memory.waking import Posted
 from maestro.budget import ledger as money
 from maestro.budget.ledger import Ledger
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.lifecycle import TERMINAL
+from maestro.continuation.mail import BOUNDED
 from maestro.errors import Fenced
 from maestro.ids import ContinuationId, Epoch
 from maestro.runtime.ports import PROJECT, RELAY, TIMERS
-from maestro.tick.store import Birth, Commit
+from maestro.tick.postscript import unended
+from maestro.tick.store import Birth, Commit, Postscript
 
 Grant = tuple[Row, BudgetVector]
+_REFUSALS = {Posted.TERMINAL: "already_terminal", Posted.FULL: "mailbox_full"}
 
 
 def held(state: PartitionState, cid: ContinuationId, epoch: Epoch) -> Row:
@@ -54,10 +58,14 @@ def write(state: PartitionState, commit: Commit) -> None:
     if commit.rev != row.rev + 1:
         raise fenced(state, commit.cid, commit.epoch)
     grants = [(state.rows[cid], amount) for cid, amount in commit.grants if _living(state, cid)]
-    lent = money.lend(row.ledger, total([birth.grant for birth in commit.births] + [amount for _, amount in grants]))
+    paid = money.spend(row.ledger, commit.spend)
+    lent = money.lend(paid, total([birth.grant for birth in commit.births] + [amount for _, amount in grants]))
+
+    if commit.status in TERMINAL:
+        lineage.check_end(state, row, commit)
 
     _advance(state, row, commit)
-    _read(row, commit)
+    _read(state, row, commit)
     row.ledger = lent
     if not commit.keep_journal or row.terminal:
         _close_journal(row)
@@ -66,9 +74,26 @@ def write(state: PartitionState, commit: Commit) -> None:
     _send(state, commit)
     _tell(state, commit)
     if row.terminal:
+        _leave(state, row, commit)
         _end(state, row)
     else:
         waking.look(state, row)
+
+
+def write_postscript(state: PartitionState, row: Row, postscript: Postscript) -> bool:
+    """The log of one that has ended has one record more; False where another was first.
+
+    Raises:
+        ContinuationStateError: it has not ended.
+    """
+    if not row.terminal:
+        raise unended(row.cid)
+    if postscript.rev != row.rev + 1:
+        return False
+    row.rev, row.checkpoint = postscript.rev, postscript.checkpoint
+    row.log.append((state.now(), postscript.record))
+    state.feed.extend(postscript.facts)
+    return True
 
 
 def birth(state: PartitionState, birth: Birth, parent: ContinuationId | None) -> None:
@@ -85,6 +110,9 @@ def birth(state: PartitionState, birth: Birth, parent: ContinuationId | None) ->
     state.rows[birth.cid] = row
     if birth.name:
         state.names[birth.name] = birth.cid
+    mother = state.rows.get(parent) if parent else None
+    if mother is not None and mother.vigil.tree:
+        row.vigil.frost, row.vigil.tree = mother.vigil.frost, True
     state.counts["created"] += 1
     state.counts[f"status:{row.status}"] += 1
     state.fact({"type": "born", "cid": birth.cid, "parent": parent, "root": birth.root, "behaviour": birth.behaviour})
@@ -107,15 +135,12 @@ def _advance(state: PartitionState, row: Row, commit: Commit) -> None:
     row.status = commit.status
 
 
-def _read(row: Row, commit: Commit) -> None:
-    """What the tick consumed is gone; what is left is counted against the new wait."""
-    taken = set(commit.mail_taken)
-    row.mail = [mail for position, mail in enumerate(row.mail) if position not in taken]
-    del row.controls[: commit.controls_taken]
+def _read(state: PartitionState, row: Row, commit: Commit) -> None:
+    """What the tick consumed is gone, and it waits for what it now waits for."""
+    mailbox.read(state, row, commit.mail_taken, commit.controls_taken)
     vigil = row.vigil
     vigil.wake_keys, vigil.join, vigil.hold, vigil.owed = commit.wake_keys, commit.join, commit.hold, False
-    for mail in row.mail:
-        waking.count_join(row, mail)
+    vigil.windows = dict(commit.windows)
 
 
 def _close_journal(row: Row) -> None:
@@ -153,8 +178,10 @@ def _share(state: PartitionState, row: Row, births: Sequence[Birth], grants: Seq
 def _send(state: PartitionState, commit: Commit) -> None:
     """What leaves the continuation is on its way."""
     for to, mail in commit.family_mail:
-        if receiver := state.rows.get(to):
-            waking.post(state, receiver, mail)
+        receiver = state.rows.get(to)
+        refusal = _REFUSALS.get(waking.post(state, receiver, mail)) if receiver else "not_found"
+        if refusal is not None and mail.kind in BOUNDED:
+            state.bury(refusal, to, mail.kind, mail.id, mail.model_dump_json().encode())
     for outgoing in commit.outbox:
         state.outbox.add(outgoing)
     if commit.outbox:
@@ -175,6 +202,16 @@ def _tell(state: PartitionState, commit: Commit) -> None:
         state.waiting[commit.cid] = commit.waiting_on_person
 
 
+def _leave(state: PartitionState, row: Row, commit: Commit) -> None:
+    """Whoever goes on without it has what it left, and knows."""
+    for orphan in commit.orphans:
+        lineage.release_child(state, row, orphan)
+    if commit.heir is not None:
+        lineage.inherit(state, row, commit)
+    if commit.told is not None and row.parent is not None:
+        waking.post(state, state.rows[row.parent], commit.told)
+
+
 def _end(state: PartitionState, row: Row) -> None:
     """Nothing waits for it or wakes it any more; its name is free and its free money its parent's."""
     assert row.status in TERMINAL  # noqa: S101 - the caller's case
@@ -183,8 +220,7 @@ def _end(state: PartitionState, row: Row) -> None:
     for pattern, interest_id in row.vigil.interests:
         state.interests[pattern].pop((row.cid, interest_id), None)
     row.vigil.interests.clear()
-    row.mail.clear()
-    row.controls.clear()
+    mailbox.close(state, row)
     state.ready[row.pool].drop(row.cid)
     state.waiting.pop(row.cid, None)
     if row.name and state.names.get(row.name) == row.cid:

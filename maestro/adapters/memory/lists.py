@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Generic, TypeVar
 
+from maestro.continuation.mail import DEDUPE_MS
 from maestro.ids import TimeMs
-
-SEEN_FOR_MS = 7 * 24 * 3_600_000  # longer than any relay or source goes on trying
 
 Key = TypeVar("Key", bound=str | tuple[str, ...])
 Item = TypeVar("Item")
@@ -25,6 +24,9 @@ class Agenda(Generic[Key]):
 
     def __contains__(self, key: Key) -> bool:
         return key in self._times
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(tuple(self._times))
 
     def time_of(self, key: Key) -> TimeMs | None:
         return self._times.get(key)
@@ -45,13 +47,6 @@ class Agenda(Generic[Key]):
                 return at_ms, key
             heapq.heappop(self._heap)
         return None
-
-    def pop(self) -> tuple[TimeMs, Key] | None:
-        """The earliest, which is gone."""
-        first = self.first()
-        if first is not None:
-            self.drop(first[1])
-        return first
 
 
 class Line(Generic[Item]):
@@ -87,7 +82,16 @@ class Seen:
     def __contains__(self, key: tuple[str, str]) -> bool:
         return key in self._times
 
+    def of(self, cid: str) -> list[tuple[str, str, TimeMs]]:
+        """What was seen of one continuation."""
+        return sorted((*key, at_ms) for key, at_ms in self._times.items() if key[0] == cid or _changed(key, cid))
+
     def add(self, key: tuple[str, str], now_ms: TimeMs) -> None:
-        while self._times and self._times[oldest := next(iter(self._times))] < now_ms - SEEN_FOR_MS:
+        while self._times and self._times[oldest := next(iter(self._times))] < now_ms - DEDUPE_MS:
             del self._times[oldest]
         self._times[key] = now_ms
+
+
+def _changed(key: tuple[str, str], cid: str) -> bool:
+    """True for the memory of a changed budget."""
+    return key[0] == "rebudget" and key[1].startswith(f"{cid} ")

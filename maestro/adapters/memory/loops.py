@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from maestro.adapters.memory import waking
 from maestro.adapters.memory.state import Memory, PartitionState, Row, Shelved, Unscored
-from maestro.adapters.memory.waking import RETRY, Posted
+from maestro.adapters.memory.waking import RETRY, SILENT, WINDOW, Posted
 from maestro.continuation.mail import Kind, Mail
 from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, MailId, Partition, TimeMs
 from maestro.mesh.event import Event
@@ -46,8 +46,11 @@ class MemoryTimers:
             due_ms, (cid, timer_id) = first
             row = state.rows[cid]
             waking.drop_timer(state, row, timer_id)
-            if timer_id == RETRY:
-                waking.make_ready(state, row)
+            if timer_id == WINDOW:
+                waking.close_window(state, row)
+            elif timer_id in SILENT:
+                if timer_id == RETRY or row.vigil.hold is None:  # a hold keeps what is over until somebody ends it
+                    waking.make_ready(state, row)
             else:
                 # put, not post: a timer set again for the same moment is a new timer
                 waking.put(state, row, _timer_mail(timer_id, due_ms, now_ms))
@@ -138,7 +141,9 @@ class MemoryRouter:
         state.counts["published"] += 1
         matched = _matched(state, event.subject)
         for cid, (interest_id, relevance) in matched.items():
-            if relevance is None:
+            if state.rows[cid].gone is not None:
+                state.bury("moved", cid, "event", event.id, body)
+            elif relevance is None:
                 _post_or_bury(state, state.rows[cid], _event_mail(event, interest_id), body)
             else:
                 state.projections.add(Unscored(cid, "event", interest_id, relevance, body))

@@ -27,6 +27,21 @@ def give_back(state: PartitionState, row: Row) -> None:
         row, parent = parent, _parent(state, parent)
 
 
+def towards(
+    ledger: Ledger, more: BudgetVector, less: BudgetVector, exactly: BudgetVector
+) -> tuple[BudgetVector, BudgetVector]:
+    """(more, less), where what shall be granted `exactly` is told as the change that leads there."""
+    gain, loss = dict(more.items()), dict(less.items())
+    for name, wanted in exactly.items():
+        account = ledger.account(name)
+        by = wanted - (account.reserved + account.spent + account.lent if account.granted is None else account.granted)
+        if by < 0:
+            loss[name] = -by
+        elif by > 0 or account.granted is None:
+            gain[name] = by
+    return BudgetVector(gain), BudgetVector(loss)
+
+
 def rebudget(state: PartitionState, row: Row, more: BudgetVector, less: BudgetVector) -> None:
     """Money from outside came in, or went out, on the whole path from the root: each ancestor lends on what it got.
 
@@ -35,12 +50,13 @@ def rebudget(state: PartitionState, row: Row, more: BudgetVector, less: BudgetVe
     """
     before = row.ledger
     row.ledger = money.grant(money.revoke(before, less), more)
-    change = {
-        name: (row.ledger.account(name).granted or 0) - (before.account(name).granted or 0)
-        for name in (more + less).root
-    }
-    for ancestor in _ancestors(state, row):
-        ancestor.ledger = _passed_on(ancestor.ledger, change)
+    pass_on(state, row, difference(before, row.ledger, more + less))
+
+
+def difference(before: Ledger, after: Ledger, names: BudgetVector) -> dict[str, int]:
+    """By how much what is granted changed, of each resource that is named."""
+    was, now = ({name: ledger.account(name).granted or 0 for name in names.root} for ledger in (before, after))
+    return {name: now[name] - was[name] for name in names.root}
 
 
 def move_out(state: PartitionState, row: Row, amount: BudgetVector) -> None:
@@ -53,21 +69,32 @@ def move_out(state: PartitionState, row: Row, amount: BudgetVector) -> None:
     rebudget(state, row, more=BudgetVector({}), less=BudgetVector(limited))
 
 
-def _passed_on(ledger: Ledger, change: Mapping[str, int]) -> Ledger:
-    accounts = dict(ledger.accounts)
+def move_over(state: PartitionState, row: Row, heir: Row) -> None:
+    """What `row` has free is the heir's, of each resource that limits the heir."""
+    left = BudgetVector({name: free for name, free in row.ledger.free.items() if name in heir.ledger.granted.root})
+    rebudget(state, row, more=BudgetVector({}), less=left)
+    rebudget(state, heir, more=left, less=BudgetVector({}))
+
+
+def pass_on(state: PartitionState, row: Row, change: Mapping[str, int]) -> None:
+    """What `row` was granted changed: each ancestor lends on what changed, up to the first that has no limit."""
     for name, by in change.items():
-        account = ledger.account(name)
-        granted = None if account.granted is None else account.granted + by
-        accounts[name] = replace(account, granted=granted, lent=account.lent + by)
-    return replace(ledger, accounts=accounts)
+        for ancestor in ancestors(state, row):
+            account = ancestor.ledger.account(name)
+            granted = None if account.granted is None else account.granted + by
+            moved = replace(account, granted=granted, lent=account.lent + by)
+            ancestor.ledger = replace(ancestor.ledger, accounts={**ancestor.ledger.accounts, name: moved})
+            if granted is None:
+                break
 
 
-def _parent(state: PartitionState, row: Row) -> Row | None:
-    return state.rows[row.parent] if row.parent is not None else None
-
-
-def _ancestors(state: PartitionState, row: Row) -> Iterator[Row]:
+def ancestors(state: PartitionState, row: Row) -> Iterator[Row]:
+    """Its parent first, its root last."""
     parent = _parent(state, row)
     while parent is not None:
         yield parent
         parent = _parent(state, parent)
+
+
+def _parent(state: PartitionState, row: Row) -> Row | None:
+    return state.rows[row.parent] if row.parent is not None else None

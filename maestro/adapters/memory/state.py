@@ -15,9 +15,11 @@ from maestro.adapters.memory.lists import Agenda, Line, Seen
 from maestro.adapters.memory.signals import MemorySignals
 from maestro.budget.ledger import Ledger
 from maestro.continuation.lifecycle import TERMINAL, Hold, Status
-from maestro.continuation.mail import Mail
-from maestro.errors import ContinuationNotFoundError
+from maestro.continuation.mail import DEAD_LETTERS_KEPT, Control, Mail
+from maestro.errors import ContinuationAlreadyTerminalError, ContinuationMovedError, ContinuationNotFoundError
 from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, Partition, Rev, TimeMs, partition_of
+from maestro.tick.moves import Packed
+from maestro.tick.records import Frost
 from maestro.tick.store import Batch, JournalEntry, OutboxRow
 
 EVENTS_KEPT = 100_000
@@ -41,6 +43,8 @@ class Tenure:
     error: str | None = None
     controls_seen: int = 0
     """How much control mail the holder was given; more than that came since."""
+    mail_seen: int = 0
+    """How much other mail."""
 
 
 @dataclass(slots=True)
@@ -50,12 +54,21 @@ class Vigil:
     wake_keys: tuple[str, ...] = ()
     join: int = 0
     hold: Hold | None = None
-    frozen: bool = False
+    frost: Frost | None = None
+    """Who froze it, while it is frozen."""
+    tree: bool = False
+    """Whoever is born to it is born frozen."""
     owed: bool = False
     """It would be ready if it were not frozen."""
     timers: set[str] = field(default_factory=set)
     interests: set[tuple[str, str]] = field(default_factory=set)
     """(pattern, interest id)"""
+    windows: dict[str, int] = field(default_factory=dict)
+    """Interest id -> how long (ms) its events are collected before they wake."""
+
+    @property
+    def frozen(self) -> bool:
+        return self.frost is not None
 
 
 @dataclass(slots=True)
@@ -64,6 +77,16 @@ class Scratch:
 
     batch: Batch | None = None
     journal: dict[int, JournalEntry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """One that has left for another store, as it left."""
+
+    export_id: str
+    to: str
+    at_ms: TimeMs
+    packed: Packed
 
 
 @dataclass(slots=True)
@@ -81,13 +104,23 @@ class Row:
     log: list[tuple[TimeMs, bytes]] = field(default_factory=list)
     controls: list[Mail] = field(default_factory=list)
     mail: list[Mail] = field(default_factory=list)
+    mail_bytes: int = 0
+    heard: dict[str, int] = field(default_factory=dict)
+    """Sender -> its last number, of senders outside the partition."""
     tenure: Tenure = field(default_factory=Tenure)
     vigil: Vigil = field(default_factory=Vigil)
     scratch: Scratch = field(default_factory=Scratch)
+    gone: Gone | None = None
+    arrived_by: str | None = None
+    """The export that brought it."""
 
     @property
     def terminal(self) -> bool:
-        return self.status in TERMINAL
+        return self.status in TERMINAL or self.gone is not None
+
+    def is_ordered(self, order: Control, first: int = 0) -> bool:
+        """True when unread control mail, from the `first` on, holds such an order."""
+        return any(mail.subject == order for mail in self.controls[first:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +159,29 @@ class PartitionState:
     outbox: Line[OutboxRow] = field(default_factory=Line)
     projections: Line[Unscored] = field(default_factory=Line)
     shelves: dict[ContinuationId, dict[int, dict[EntryId, Shelved]]] = field(default_factory=dict)
+    blocks: dict[str, tuple[bytes, TimeMs]] = field(default_factory=dict)
+    """Name -> the block, and when it was last put."""
     findings: defaultdict[ContinuationId, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     waiting: dict[ContinuationId, bytes] = field(default_factory=dict)
     feed: list[bytes] = field(default_factory=list)
     events: deque[bytes] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     dead_letters: list[bytes] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    brake: Frost | None = None
+    once: dict[tuple[str, str], ContinuationId] = field(default_factory=dict)
+    """What a call under a key has made."""
 
     def now(self) -> TimeMs:
         return self.clock.read()
 
-    def fact(self, body: Mapping[str, str | None]) -> None:
+    def fact(self, body: Mapping[str, object]) -> None:
         self.feed.append(orjson.dumps(body))
 
     def bury(self, cause: str, to: str, kind: str, id_: str, payload: bytes) -> None:
         """A dead letter is kept, with why it could not arrive."""
         letter = {"cause": cause, "to": to, "kind": kind, "id": id_, "payload": payload.decode()}
         self.dead_letters.append(orjson.dumps(letter))
+        del self.dead_letters[:-DEAD_LETTERS_KEPT]
         self.counts["dead"] += 1
 
 
@@ -177,6 +216,20 @@ class Memory:
         if row is None:
             raise unknown(cid)
         return state, row
+
+
+def ended(row: Row) -> ContinuationAlreadyTerminalError:
+    """The refusal of one that takes nothing any more: it is done, or lives elsewhere."""
+    if row.gone is not None:
+        return moved_away(row)
+    return ContinuationAlreadyTerminalError(
+        f"{row.cid} is done and takes no mail", hint=f"see `maestro show {row.cid}`"
+    )
+
+
+def moved_away(row: Row) -> ContinuationMovedError:
+    to = row.gone.to if row.gone else "nowhere"
+    return ContinuationMovedError(f"{row.cid} has moved to {to}", field="id", hint="ask for it there", to=to)
 
 
 def unknown(cid: ContinuationId) -> ContinuationNotFoundError:

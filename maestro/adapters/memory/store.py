@@ -6,16 +6,17 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from maestro.adapters.memory import commit as commits
-from maestro.adapters.memory import waking
-from maestro.adapters.memory.state import Memory
+from maestro.adapters.memory import mailbox, waking
+from maestro.adapters.memory.state import Memory, ended
 from maestro.adapters.memory.waking import RETRY, Posted
 from maestro.budget import ledger as money
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.mail import MAILBOX_LIMIT, Control, Mail
-from maestro.errors import Conflict, ContinuationAlreadyTerminalError, MailboxFull
+from maestro.continuation.mail import Control, Mail, mailbox_full
+from maestro.errors import Conflict
 from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, TimeMs
 from maestro.runtime.ports import TIMERS
-from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, JournalEntry
+from maestro.tick.steering import order_fact
+from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, Held, JournalEntry, Postscript
 
 
 class MemoryStore:
@@ -28,25 +29,29 @@ class MemoryStore:
         state = self._memory.of(birth.cid)
         if birth.cid in state.rows:
             return False
-        if birth.name and (owner := state.names.get(birth.name)):
+        owner = state.names.get(birth.name) if birth.name else None
+        if owner and birth.supersedes:
+            waking.post(state, state.rows[owner], birth.supersedes)
+            state.fact(order_fact(owner, birth.supersedes))
+        elif owner:
             raise Conflict(f"the name {birth.name!r} belongs to {owner}", field="name", hint="choose another name")
         commits.birth(state, birth, parent=None)
         return True
 
     async def deliver(self, to: ContinuationId, mail: Mail) -> Delivered:
         state, row = self._memory.find(to)
-        match waking.post(state, row, mail):
+        match waking.post(state, row, mail, carried=True):
             case Posted.TERMINAL:
-                raise ContinuationAlreadyTerminalError(
-                    f"{to} is done and takes no mail", hint=f"see `maestro show {to}`"
-                )
+                raise ended(row)
             case Posted.FULL:
-                raise MailboxFull(f"the mailbox of {to} holds {MAILBOX_LIMIT} unread mails", hint="let it read first")
+                raise mailbox_full(to, len(row.mail), row.mail_bytes)
             case posted:
-                return Delivered(duplicate=posted is Posted.DUPLICATE)
+                return Delivered(posted is Posted.DUPLICATE, posted is Posted.EXPIRED)
 
-    async def adopt(self, pool: str, holder: HolderId, lease_ms: int, partition: Partition) -> Adopted | None:
-        return waking.adopt(self._memory.at(partition), pool, holder, lease_ms)
+    async def adopt(
+        self, pool: str, holder: HolderId, lease_ms: int, partition: Partition, only: ContinuationId | None = None
+    ) -> Adopted | None:
+        return waking.adopt(self._memory.at(partition), pool, holder, lease_ms, only)
 
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
         row = commits.held(self._memory.of(cid), cid, epoch)
@@ -86,6 +91,24 @@ class MemoryStore:
             row.vigil.timers.add(RETRY)
             state.signals.ring(TIMERS)
 
+    async def postscript(self, postscript: Postscript) -> bool:
+        state, row = self._memory.find(postscript.cid)
+        return commits.write_postscript(state, row, postscript)
+
+    async def hold(self, held: Held) -> None:
+        state = self._memory.of(held.cid)
+        row = commits.held(state, held.cid, held.epoch)
+        waking.let_go(state, row)
+        row.tenure.tries, row.tenure.error, row.vigil.hold = 0, held.reason, held.hold
+        mailbox.read(state, row, (), held.controls_taken)
+        if held.waiting_on_person is None:
+            state.waiting.pop(held.cid, None)
+        else:
+            state.waiting[held.cid] = held.waiting_on_person
+        state.feed.extend(held.facts)
+        if row.controls:
+            waking.make_ready(state, row)
+
     async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
         urgent: list[ContinuationId] = []
         for state in self._memory.partitions:
@@ -111,6 +134,8 @@ class MemoryJournals:
         self, cid: ContinuationId, ordinal: int, call_id: CallId, answer: JsonValue, failed: bool, charge: BudgetVector
     ) -> JournalEntry | None:
         _, row = self._memory.find(cid)
+        if row.gone is not None:  # its journal left with it
+            return None
         entry = row.scratch.journal.get(ordinal)
         if entry is not None and entry.call_id != call_id:
             entry = None
@@ -124,10 +149,13 @@ class MemoryJournals:
         return settled
 
     async def answer_of(self, cid: ContinuationId, call_id: CallId) -> JournalEntry | None:
+        return next((entry for entry in await self.entries(cid) if entry.call_id == call_id), None)
+
+    async def entries(self, cid: ContinuationId) -> Sequence[JournalEntry]:
         _, row = self._memory.find(cid)
-        return next((entry for entry in row.scratch.journal.values() if entry.call_id == call_id), None)
+        return [row.scratch.journal[ordinal] for ordinal in sorted(row.scratch.journal)]
 
 
 def _is_order(control: Mail) -> bool:
-    """Money interrupts nobody."""
-    return control.subject != Control.GRANTED
+    """Neither money nor a mark interrupts anybody."""
+    return control.subject not in (Control.GRANTED, Control.NOTIFIED)

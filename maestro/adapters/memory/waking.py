@@ -5,43 +5,86 @@ Invariants: what is held, terminal or frozen is never ready; a child's end is co
 
 from enum import StrEnum
 
+from maestro.adapters.memory import mailbox
 from maestro.adapters.memory.state import PartitionState, Row
-from maestro.continuation.mail import MAILBOX_LIMIT, Kind, Mail, wakes
-from maestro.ids import Epoch, HolderId, TimeMs
-from maestro.runtime.ports import ready_signal
+from maestro.continuation.lifecycle import WANTS_CODE
+from maestro.continuation.mail import Control, Kind, Mail, in_lanes, wakes
+from maestro.continuation.wait import TTL_TIMER
+from maestro.ids import ContinuationId, Epoch, HolderId, TimeMs
+from maestro.runtime.ports import TIMERS, ready_signal
 from maestro.tick.store import Adopted
 
-MAIL_READ_AT_ONCE = 1_000
 RETRY = "!retry"
 """The timer that ends a back-off; it brings no mail."""
-_BOUNDED = frozenset({Kind.EVENT, Kind.MESSAGE})  # the rest answers something asked for, and is bounded by the asking
+WINDOW = "!window"
+"""The timer that ends the collecting of events."""
+SILENT = frozenset({RETRY, WINDOW, TTL_TIMER})
+"""Timers of the store itself: they make ready, and bring no mail."""
 
 
 class Posted(StrEnum):
     OK = "ok"
     DUPLICATE = "duplicate"
     TERMINAL = "terminal"
+    EXPIRED = "expired"
     FULL = "full"
 
 
-def post(state: PartitionState, row: Row, mail: Mail) -> Posted:
-    """The mail is in the mailbox unless it was before, its owner is done, or there is no room for its kind."""
-    if (row.cid, mail.id) in state.seen:
+def post(state: PartitionState, row: Row, mail: Mail, *, carried: bool = False) -> Posted:
+    """The mail is in the mailbox unless it was before, its owner is done, or there is no room for its kind.
+
+    Args:
+        carried: not sent in this very step, which happens once, but brought from elsewhere, perhaps again and again.
+    """
+    if mailbox.is_known(state, row, mail, carried):
         return Posted.DUPLICATE
     if row.terminal:
         return Posted.TERMINAL
-    if mail.kind in _BOUNDED and len(row.mail) >= MAILBOX_LIMIT:
+    late, old = mail.has_expired(state.now()), mailbox.superseded(row, mail)
+    if not late and old is None and not mailbox.has_room(state, row, mail):
         return Posted.FULL
-    state.seen.add((row.cid, mail.id), state.now())
+    mailbox.remember(state, row, mail)
+    if carried:
+        mailbox.remember_sender(row, mail)
+    if late:
+        state.counts.update(mail_delivered=1, mail_expired=1)
+        mailbox.bury(state, row, mail, "expired")
+        return Posted.EXPIRED
+    if old is not None:
+        mailbox.take_out(state, row, old, "mail_superseded")
     put(state, row, mail)
     return Posted.OK
 
 
 def put(state: PartitionState, row: Row, mail: Mail) -> None:
     """The mail is in the mailbox, whether or not one with its id was, and wakes whom it wakes."""
-    (row.controls if mail.kind is Kind.CONTROL else row.mail).append(mail)
+    mailbox.add(state, row, mail)
     count_join(row, mail)
     if rouses(row, mail):
+        rouse(state, row, window_of(row, mail))
+
+
+def window_of(row: Row, mail: Mail) -> int:
+    """How long (ms) it may wait for others of its interest."""
+    return row.vigil.windows.get(mail.correlation or "", 0) if mail.kind is Kind.EVENT else 0
+
+
+def rouse(state: PartitionState, row: Row, window_ms: int) -> None:
+    """It is ready: at once, or when the window that its first event opened is over."""
+    if window_ms == 0:
+        make_ready(state, row)
+    elif state.timers.time_of((row.cid, WINDOW)) is None:
+        first = state.timers.first()
+        due_ms = TimeMs(state.now() + window_ms)
+        state.timers.put((row.cid, WINDOW), due_ms)
+        row.vigil.timers.add(WINDOW)
+        if first is None or due_ms < first[0]:
+            state.signals.ring(TIMERS)
+
+
+def close_window(state: PartitionState, row: Row) -> None:
+    """Its window is over: it is ready if what came meanwhile still ends the wait."""
+    if any(rouses(row, mail) for mail in row.mail):
         make_ready(state, row)
 
 
@@ -63,38 +106,58 @@ def look(state: PartitionState, row: Row) -> None:
 
     A start mail that the tick left unread came before: it has woken already, once.
     """
-    unread = (mail for mail in (*row.controls, *row.mail) if mail.kind is not Kind.START)
-    if any(rouses(row, mail) for mail in unread):
-        make_ready(state, row)
+    for mail in mailbox.fresh(state, row, len(row.mail)):
+        count_join(row, mail)
+    if row.controls:
+        return make_ready(state, row)
+    windows = [window_of(row, mail) for mail in row.mail if mail.kind is not Kind.START and rouses(row, mail)]
+    if windows:
+        rouse(state, row, min(windows))
+    return None
 
 
 def make_ready(state: PartitionState, row: Row) -> None:
-    """It stands in the ready list of its pool, at the time it first got there; a frozen one will when it is thawed."""
+    """It stands in the ready list of its pool, at the time it first got there; a frozen one will when it is thawed.
+
+    A kill waits for no thaw: who is to be killed stands before all others, at its time negated.
+    """
     if row.terminal or row.tenure.holder is not None:
         return
-    if row.vigil.frozen:
+    ready = state.ready[row.pool]
+    if (row.vigil.frost or state.brake) and row.is_ordered(Control.KILL):
+        ready.put(row.cid, TimeMs(-state.now()))
+    elif row.vigil.frost:
         row.vigil.owed = True
         return
-    ready = state.ready[row.pool]
-    if row.cid not in ready:
+    elif row.cid not in ready:
         ready.put(row.cid, state.now())
-        state.signals.ring(ready_signal(row.pool))
+    else:
+        return
+    state.signals.ring(ready_signal(row.pool))
 
 
-def adopt(state: PartitionState, pool: str, holder: HolderId, lease_ms: int) -> Adopted | None:
+def adopt(
+    state: PartitionState, pool: str, holder: HolderId, lease_ms: int, only: ContinuationId | None = None
+) -> Adopted | None:
     """The longest ready of `pool` is in the hands of `holder`, under a fresh epoch and a lease that runs from now."""
-    oldest = state.ready[pool].pop()
-    if oldest is None:
+    first = state.ready[pool].first() if only is None else _place_of(state, pool, only)
+    if first is None or (state.brake and first[0] >= 0):
         return None
-    ready_since_ms, cid = oldest
+    ready_since_ms, cid = first
+    state.ready[pool].drop(cid)
     row, now_ms = state.rows[cid], state.now()
     tenure = row.tenure
     tenure.epoch = Epoch(tenure.epoch + 1)
     tenure.tries += 1
-    tenure.holder, tenure.controls_seen = holder, len(row.controls)
+    tenure.controls_seen = len(row.controls)
     state.held[holder][cid] = row
     state.leases[holder] = TimeMs(now_ms + lease_ms)
+    if row.vigil.hold in WANTS_CODE:
+        row.vigil.hold = None
     drop_timer(state, row, RETRY)
+    drop_timer(state, row, WINDOW)
+    mail = mailbox.mail_for(state, row)
+    tenure.holder, tenure.mail_seen = holder, len(mail)
     state.counts["adopted"] += 1
     return Adopted(
         cid=cid,
@@ -103,22 +166,21 @@ def adopt(state: PartitionState, pool: str, holder: HolderId, lease_ms: int) -> 
         tries=tenure.tries,
         checkpoint=row.checkpoint,
         wake_keys=row.vigil.wake_keys,
-        controls=tuple(row.controls),
-        mail=_mail_for(row),
+        controls=in_lanes(row.controls),
+        mail=mail,
         batch=row.scratch.batch,
         journal=dict(row.scratch.journal),
         ledger=row.ledger,
         now_ms=now_ms,
-        ready_since_ms=ready_since_ms,
+        ready_since_ms=TimeMs(abs(ready_since_ms)),
         last_error=tenure.error,
+        parent=row.parent,
     )
 
 
-def _mail_for(row: Row) -> tuple[Mail, ...]:
-    """The oldest MAIL_READ_AT_ONCE; all of it where what woke it, or its fixed batch, may lie behind them."""
-    oldest = row.mail[:MAIL_READ_AT_ONCE]
-    seen = row.scratch.batch is None and any(wakes(row.vigil.wake_keys, mail.wake_key) for mail in oldest)
-    return tuple(oldest if seen or len(row.mail) <= MAIL_READ_AT_ONCE else row.mail)
+def _place_of(state: PartitionState, pool: str, cid: ContinuationId) -> tuple[TimeMs, ContinuationId] | None:
+    at_ms = state.ready[pool].time_of(cid)
+    return None if at_ms is None else (at_ms, cid)
 
 
 def let_go(state: PartitionState, row: Row) -> None:

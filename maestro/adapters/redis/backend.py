@@ -5,6 +5,8 @@ The number of partitions and the kind of clock are fixed when a tenant's store i
 
 import time
 
+from maestro.adapters.redis.blocks import RedisBlocks
+from maestro.adapters.redis.claims import RedisClaims
 from maestro.adapters.redis.loops import (
     RedisLeases,
     RedisOutbox,
@@ -13,7 +15,9 @@ from maestro.adapters.redis.loops import (
     RedisSignals,
     RedisTimers,
 )
-from maestro.adapters.redis.records import RedisRecords, RedisShelf, RedisSources, RedisSteering
+from maestro.adapters.redis.moves import RedisMoves
+from maestro.adapters.redis.records import RedisRecords, RedisShelf, RedisSources
+from maestro.adapters.redis.steering import RedisSteering
 from maestro.adapters.redis.store import Keys, RedisJournals, RedisStore, flat
 from maestro.adapters.redis.wire import Wire
 from maestro.errors import StoreRefused
@@ -70,6 +74,9 @@ async def open_backend(url: str, tenant: TenantId, partitions: int = 1, virtual:
         steering=RedisSteering(keys, virtual),
         shelf=RedisShelf(keys),
         sources=RedisSources(keys),
+        blocks=RedisBlocks(keys),
+        moves=RedisMoves(keys),
+        claims=RedisClaims(keys),
         close=wire.close,
     )
 

@@ -8,9 +8,13 @@ from pydantic import JsonValue
 
 from maestro.budget.ledger import Account, Ledger
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.mail import Mail
+from maestro.continuation.mail import Mail, in_lanes
+from maestro.errors import IntegrityError
+from maestro.field.decay import half_lives
 from maestro.ids import CallId, ContinuationId, Epoch, Rev, TimeMs
-from maestro.tick.store import Adopted, Batch, Birth, Commit, JournalEntry
+from maestro.tick.records import Frost
+from maestro.tick.steering import order_fact
+from maestro.tick.store import Adopted, Batch, Birth, Commit, Heir, JournalEntry
 
 _PARTS = {"g": "granted", "r": "reserved", "s": "spent", "l": "lent"}
 
@@ -20,12 +24,38 @@ def dumps(value: JsonValue | Mapping[str, Any] | Sequence[Any]) -> bytes:
 
 
 def line(mail: Mail) -> bytes:
-    """A mail as it lies in its mailbox: the wake key first, so that a script need not parse the rest."""
-    return mail.wake_key.encode() + b" " + mail.model_dump_json().encode()
+    """A mail as it lies in its mailbox: wake key, expiry and tag (`-` for none) first, so that no script parses it."""
+    expires = "-" if mail.expires_ms is None else str(mail.expires_ms)
+    return f"{mail.wake_key} {expires} {mail.tag or '-'} {mail.model_dump_json()}".encode()
 
 
 def mail_of(line_: bytes) -> Mail:
-    return Mail.model_validate_json(line_.partition(b" ")[2])
+    return Mail.model_validate_json(line_[line_.index(b" {") + 1 :])
+
+
+def box(mail: Mail) -> str:
+    """Which of its owner's two lists it goes to."""
+    return "control" if mail.is_order else "mail"
+
+
+def log_line(at_ms: TimeMs, record: bytes) -> bytes:
+    """A record as it lies in its log: `<time>.<time modulo 97> <record>`."""
+    return b"%d.%d %b" % (at_ms, at_ms % 97, record)
+
+
+def log_line_of(cid: ContinuationId, line_: bytes) -> tuple[TimeMs, bytes]:
+    """The time of a record's commit, and the record.
+
+    Raises:
+        IntegrityError: the time was changed after it was written.
+    """
+    stamp, _, record = line_.partition(b" ")
+    at, _, check = stamp.partition(b".")
+    if not at.isdigit() or not check.isdigit() or b"%d.%d" % (int(at), int(at) % 97) != stamp:
+        raise IntegrityError(
+            f"{cid}: the time of a record was changed after it was written", hint="run `maestro verify`"
+        )
+    return TimeMs(int(at)), record
 
 
 def pairs(flat: Sequence[bytes]) -> dict[str, bytes]:
@@ -53,6 +83,8 @@ def entry_json(entry: JournalEntry) -> bytes:
             "call_id": entry.call_id,
             "price": entry.price.root,
             "decision": entry.decision,
+            "asked": entry.asked,
+            "question": entry.question,
         }
     )
 
@@ -71,6 +103,8 @@ def entry_of(ordinal: int, intent: bytes, answered: bytes | None, failed: bytes 
         call_id=body["call_id"],
         price=BudgetVector(body["price"]),
         decision=body["decision"],
+        asked=body.get("asked"),
+        question=body.get("question"),
         answer=outcome.get("answer"),
         answered=bool(answered),
         failed=bool(failed),
@@ -101,7 +135,7 @@ def keys_of(text: bytes) -> tuple[str, ...]:
 def adopted_of(reply: Sequence[Any] | None) -> Adopted | None:
     if not reply:
         return None
-    cid, epoch, rev, tries, checkpoint, keys, controls, mail, journal, ledger, now_ms, since, error = reply
+    cid, epoch, rev, tries, checkpoint, keys, controls, mail, journal, ledger, now_ms, since, error, parent = reply
     fields = pairs(journal)
     ordinals = sorted(int(field) for field in fields if field.isdigit())
     return Adopted(
@@ -111,7 +145,7 @@ def adopted_of(reply: Sequence[Any] | None) -> Adopted | None:
         tries=tries,
         checkpoint=checkpoint,
         wake_keys=keys_of(keys),
-        controls=tuple(map(mail_of, controls)),
+        controls=in_lanes(map(mail_of, controls)),
         mail=tuple(map(mail_of, mail)),
         batch=_batch_of(fields.get("batch")),
         journal={n: entry_of(n, fields[str(n)], fields.get(f"{n}.a"), fields.get(f"{n}.f")) for n in ordinals},
@@ -119,6 +153,7 @@ def adopted_of(reply: Sequence[Any] | None) -> Adopted | None:
         now_ms=TimeMs(int(now_ms)),
         ready_since_ms=TimeMs(int(float(since))),
         last_error=error.decode() if error else None,
+        parent=ContinuationId(parent.decode()) if parent else None,
     )
 
 
@@ -128,7 +163,7 @@ def birth_plan(birth: Birth, parent: ContinuationId | None) -> dict[str, Any]:
         "pool": birth.pool,
         "grant": birth.grant.root,
         "start": line(birth.start).decode(),
-        "lane": birth.start.lane,
+        "lane": box(birth.start),
         "key": birth.start.wake_key,
         "fact": dumps(
             {"type": "born", "cid": birth.cid, "parent": parent, "root": birth.root, "behaviour": birth.behaviour}
@@ -138,7 +173,29 @@ def birth_plan(birth: Birth, parent: ContinuationId | None) -> dict[str, Any]:
         plan["parent"] = parent
     if birth.name:
         plan["name"] = birth.name
+    if birth.supersedes:
+        told = dumps(
+            {**order_fact(birth.cid, birth.supersedes), "cid": None}
+        ).decode()  # the script knows whom it meets
+        plan["supersedes"] = letter_plan(birth.supersedes) | {"fact": told}
     return plan
+
+
+def letter_plan(mail: Mail) -> dict[str, str]:
+    """A mail that a script delivers."""
+    return {"lane": box(mail), "key": mail.wake_key, "id": mail.id, "line": line(mail).decode()}
+
+
+def _heir_plan(heir: Heir) -> dict[str, Any]:
+    letters = [letter_plan(mail) for mail in heir.mail]
+    return {"cid": heir.cid, "root": heir.root, "mail": letters, "half_lives": list(half_lives())}
+
+
+def frost_of(raw: bytes | None) -> Frost | None:
+    if not raw:
+        return None
+    told = orjson.loads(raw)
+    return Frost(told["by"], TimeMs(int(told["at_ms"])), told["scope"], told["reason"])
 
 
 def commit_plan(commit: Commit, name: str) -> bytes:
@@ -160,13 +217,20 @@ def commit_plan(commit: Commit, name: str) -> bytes:
             "untimers": commit.timers_cancelled,
             "subs": [(p, i, "" if r is None else repr(r)) for p, i, r in commit.subscriptions],
             "unsubs": commit.unsubscriptions,
+            "windows": "".join(f",{interest}:{ms}" for interest, ms in commit.windows) + ",",
+            "spend": commit.spend.root,
             "births": [birth_plan(birth, commit.cid) for birth in commit.births],
             "grants": [(cid, amount.root) for cid, amount in commit.grants],
-            "family": [(to, m.lane, m.wake_key, m.id, line(m).decode()) for to, m in commit.family_mail],
+            "family": [(to, box(m), m.wake_key, m.id, line(m).decode()) for to, m in commit.family_mail],
             "outbox": [(row.id, row.kind, row.to, row.payload.decode()) for row in commit.outbox],
             "findings": [finding.decode() for finding in commit.findings],
             "projections": [(cid, payload.decode()) for cid, payload in commit.projections],
             "waiting": (commit.waiting_on_person or b"").decode(),
             "facts": [body.decode() for body in commit.facts],
+            "orphans": [
+                {"child": orphan.child, "adopt": orphan.adopt, **letter_plan(orphan.news)} for orphan in commit.orphans
+            ],
+            **({"told": letter_plan(commit.told)} if commit.told else {}),
+            **({"heir": _heir_plan(commit.heir)} if commit.heir else {}),
         }
     )

@@ -6,18 +6,14 @@ from typing import Any
 import orjson
 
 from maestro.adapters.redis import codec
-from maestro.adapters.redis.store import Keys, flat, unknown
-from maestro.budget.ledger import Ledger, exceeded
-from maestro.budget.vector import BudgetVector
-from maestro.continuation.mail import Control, Kind, Mail
-from maestro.errors import ContinuationAlreadyTerminalError, InvalidInput
+from maestro.adapters.redis.store import Keys, flat
+from maestro.continuation.lifecycle import Hold
 from maestro.field.decay import Ranked, half_lives, merge_top
 from maestro.field.entry import Entry
 from maestro.field.project import Weighed
-from maestro.ids import ContinuationId, EntryId, MailId, Partition, TimeMs, home_partition
+from maestro.ids import ContinuationId, EntryId, Partition, TimeMs, home_partition
 from maestro.mesh.source import SourceRecord
-from maestro.tick.records import Fact, Glance
-from maestro.tick.store import Birth
+from maestro.tick.records import Fact, Glance, Living
 
 
 class RedisRecords:
@@ -28,7 +24,8 @@ class RedisRecords:
         reply = await self._keys.script("glance", cid, cid)
         if not reply:
             return None
-        checkpoint, epoch, rev, tries, holder, keys, frozen, ready, unread, error, ledger, last_holder = reply
+        checkpoint, epoch, rev, tries, holder, keys, frozen, ready, unread, error, ledger, *rest = reply
+        last_holder, hold, frost, parent, brake, moved = rest
         return Glance(
             cid=cid,
             checkpoint=checkpoint,
@@ -36,18 +33,30 @@ class RedisRecords:
             rev=rev,
             tries=tries,
             holder=holder.decode() or None,
-            ready_since_ms=TimeMs(int(float(ready))) if ready else None,
+            ready_since_ms=TimeMs(abs(int(float(ready)))) if ready else None,
             wake_keys=codec.keys_of(keys),
             unread=unread,
             error=error.decode() if error else None,
             frozen=frozen != b"0",
             ledger=codec.ledger_of(ledger),
             last_holder=last_holder.decode() if last_holder else None,
+            hold=Hold(hold.decode()) if hold else None,
+            frost=codec.frost_of(frost or brake),
+            parent=ContinuationId(parent.decode()) if parent else None,
+            moved_to=orjson.loads(moved)["to"] if moved else None,
+            moved_by=orjson.loads(moved)["id"] if moved else None,
         )
 
     async def ids(self, partition: Partition) -> Sequence[ContinuationId]:
         reply = await self._execute("ZRANGE", partition, "all", 0, -1)
         return [ContinuationId(cid.decode()) for cid in reply]
+
+    async def living(self, partition: Partition, first: int, limit: int = 500) -> Living:
+        reply = await self._keys.wire.script("living", self._keys.partition(partition), first, limit)
+        looked_at, *flat_rows = reply
+        cids = [ContinuationId(cid.decode()) for cid in flat_rows[::3]]
+        held = (cid for cid, hold in zip(cids, flat_rows[1::3], strict=True) if hold)
+        return Living(looked_at, tuple(zip(cids, flat_rows[2::3], strict=True)), frozenset(held))
 
     async def named(self, name: str) -> ContinuationId | None:
         home = home_partition(name, self._keys.partitions)
@@ -56,8 +65,7 @@ class RedisRecords:
 
     async def log(self, cid: ContinuationId, first: int = 0, last: int = -1) -> Sequence[tuple[TimeMs, bytes]]:
         lines = await self._keys.wire.execute("LRANGE", f"{self._keys.of(cid)}:l:{cid}", first, last)
-        cut = (line.partition(b" ") for line in lines)
-        return [(TimeMs(int(at)), record) for at, _, record in cut]
+        return [codec.log_line_of(cid, line) for line in lines]
 
     async def findings(self, root: ContinuationId) -> Sequence[bytes]:
         return list(await self._keys.wire.execute("LRANGE", f"{self._keys.of(root)}:fd:{root}", 0, -1))
@@ -84,67 +92,6 @@ class RedisRecords:
     async def _execute(self, command: str, partition: Partition, key: str, *arguments: object) -> Any:
         place = f"{self._keys.partition(partition)}:{key}"
         return await self._keys.wire.execute(command, place, *arguments)
-
-
-class RedisSteering:
-    def __init__(self, keys: Keys, virtual: bool) -> None:
-        self._keys = keys
-        self._virtual = virtual
-
-    async def rebudget(self, cid: ContinuationId, more: BudgetVector, less: BudgetVector, key: str) -> Ledger:
-        granted = Mail(
-            id=MailId(f"granted:{key}"),
-            kind=Kind.CONTROL,
-            sender="budget",
-            subject=Control.GRANTED,
-            body=dict(more.root),
-            sent_ms=TimeMs(0),
-        )
-        outcome, *facts = await self._keys.script(
-            "rebudget", cid, cid, codec.dumps(more.root), codec.dumps(less.root), key, codec.line(granted)
-        )
-        match outcome:
-            case b"ok":
-                return codec.ledger_of(facts[0]) if facts else await self._ledger(cid)
-            case b"terminal":
-                raise ContinuationAlreadyTerminalError(f"{cid} is done ({facts[0].decode()}): its budget is closed")
-            case b"budget":
-                raise exceeded("take back", facts[0].decode(), facts[1], facts[2])
-            case _:
-                raise unknown(cid)
-
-    async def fork(self, source: ContinuationId, birth: Birth) -> bool:
-        plan = codec.dumps(codec.birth_plan(birth, None))
-        outcome, *facts = await self._keys.script("fork", source, source, plan, birth.checkpoint, birth.record)
-        match outcome:
-            case b"ok" | b"exists":
-                return bool(outcome == b"ok")
-            case b"budget":
-                raise exceeded("move", facts[0].decode(), facts[1], facts[2])
-            case _:
-                raise unknown(source)
-
-    async def freeze(self, cid: ContinuationId, frozen: bool) -> None:
-        if not await self._keys.script("freeze", cid, cid, int(frozen)):
-            raise unknown(cid)
-
-    async def advance(self, by_ms: int) -> TimeMs:
-        if not self._virtual:
-            raise InvalidInput(
-                "this store runs on the system clock",
-                field="clock",
-                hint="create a store with MAESTRO_CLOCK=virtual to move its time",
-            )
-        if by_ms < 0:
-            raise InvalidInput(f"a clock cannot go back by {-by_ms} ms", field="by", hint="give a time such as 21d")
-        times = [
-            await self._keys.wire.script("advance", self._keys.partition(Partition(p)), by_ms)
-            for p in range(self._keys.partitions)
-        ]
-        return TimeMs(int(times[0]))
-
-    async def _ledger(self, cid: ContinuationId) -> Ledger:
-        return codec.ledger_of(flat(await self._keys.wire.execute("HGETALL", f"{self._keys.of(cid)}:b:{cid}")))
 
 
 class RedisShelf:

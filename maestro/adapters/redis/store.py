@@ -4,22 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from pydantic import JsonValue
 
 from maestro.adapters.redis import codec
 from maestro.adapters.redis.wire import Wire
 from maestro.budget.ledger import exceeded
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.mail import MAILBOX_LIMIT, Mail
+from maestro.continuation.mail import Mail, mailbox_full
 from maestro.errors import (
     Conflict,
     ContinuationAlreadyTerminalError,
+    ContinuationMovedError,
     ContinuationNotFoundError,
     Fenced,
-    MailboxFull,
 )
 from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, TenantId, partition_of
-from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, JournalEntry
+from maestro.tick.postscript import unended
+from maestro.tick.steering import heirless, news
+from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, Held, JournalEntry, Postscript
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +60,25 @@ class RedisStore:
         return bool(outcome == b"ok")
 
     async def deliver(self, to: ContinuationId, mail: Mail) -> Delivered:
-        (outcome,) = await self._keys.script("deliver", to, to, mail.lane, mail.wake_key, mail.id, codec.line(mail))
+        sequence = () if mail.sequence is None else (mail.sender, mail.sequence, mail.sent_ms)
+        outcome, *facts = await self._keys.script(
+            "deliver", to, to, codec.box(mail), mail.wake_key, mail.id, codec.line(mail), *sequence
+        )
         match outcome:
-            case b"ok" | b"duplicate":
-                return Delivered(duplicate=outcome == b"duplicate")
+            case b"ok" | b"duplicate" | b"expired":
+                return Delivered(duplicate=outcome == b"duplicate", expired=outcome == b"expired")
             case b"terminal":
-                raise ContinuationAlreadyTerminalError(
-                    f"{to} is done and takes no mail", hint=f"see `maestro show {to}`"
-                )
+                raise await ended(self._keys, to)
             case b"full":
-                raise MailboxFull(f"the mailbox of {to} holds {MAILBOX_LIMIT} unread mails", hint="let it read first")
+                raise mailbox_full(to, *facts)
             case _:
                 raise unknown(to)
 
-    async def adopt(self, pool: str, holder: HolderId, lease_ms: int, partition: Partition) -> Adopted | None:
+    async def adopt(
+        self, pool: str, holder: HolderId, lease_ms: int, partition: Partition, only: ContinuationId | None = None
+    ) -> Adopted | None:
         key = self._keys.partition(partition)
-        return codec.adopted_of(await self._keys.wire.script("adopt", key, pool, holder, lease_ms))
+        return codec.adopted_of(await self._keys.wire.script("adopt", key, pool, holder, lease_ms, only or ""))
 
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
         intent, price = codec.entry_json(entry), codec.dumps(entry.price.root)
@@ -109,6 +115,10 @@ class RedisStore:
                 raise Fenced(commit.cid, commit.epoch, facts[0])
             case b"budget":
                 raise exceeded("lend", facts[0].decode(), facts[1], facts[2])
+            case b"news":
+                raise news(commit.cid)
+            case b"heirless" if commit.heir is not None:
+                raise heirless(commit.heir.cid)
             case _:
                 adopted = codec.adopted_of(facts[0] if facts else None)
                 return Committed(commit.rev, duplicate=outcome == b"duplicate", next=adopted)
@@ -119,6 +129,24 @@ class RedisStore:
         outcome, *facts = await self._keys.script("release", cid, cid, epoch, retry_in_ms, error or "", int(counts))
         if outcome == b"fenced":
             raise Fenced(cid, epoch, facts[0])
+
+    async def postscript(self, postscript: Postscript) -> bool:
+        cid = postscript.cid
+        blobs = (postscript.checkpoint, postscript.record, *postscript.facts)
+        match (await self._keys.script("postscript", cid, cid, postscript.rev, *blobs))[0]:
+            case b"unknown":
+                raise unknown(cid)
+            case b"living":
+                raise unended(cid)
+            case outcome:
+                return bool(outcome == b"ok")
+
+    async def hold(self, held: Held) -> None:
+        asked = held.waiting_on_person or b""
+        arguments = (held.cid, held.epoch, held.hold.value, held.reason, held.controls_taken, asked, *held.facts)
+        outcome, *facts = await self._keys.script("hold", held.cid, *arguments)
+        if outcome == b"fenced":
+            raise Fenced(held.cid, held.epoch, facts[0])
 
     async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
         urgent: list[ContinuationId] = []
@@ -151,18 +179,29 @@ class RedisJournals:
                 return None
 
     async def answer_of(self, cid: ContinuationId, call_id: CallId) -> JournalEntry | None:
+        return next((entry for entry in await self.entries(cid) if entry.call_id == call_id), None)
+
+    async def entries(self, cid: ContinuationId) -> Sequence[JournalEntry]:
         fields = codec.pairs(flat(await self._keys.wire.execute("HGETALL", f"{self._keys.of(cid)}:j:{cid}")))
-        entries = (
-            codec.entry_of(int(name), intent, fields.get(f"{name}.a"), fields.get(f"{name}.f"))
-            for name, intent in fields.items()
-            if name.isdigit()
-        )
-        return next((entry for entry in entries if entry.call_id == call_id), None)
+        ordinals = sorted(int(name) for name in fields if name.isdigit())
+        return [codec.entry_of(n, fields[str(n)], fields.get(f"{n}.a"), fields.get(f"{n}.f")) for n in ordinals]
 
 
 def flat(reply: Any) -> list[bytes]:
     """A hash as Redis replies it, whichever protocol version the connection speaks."""
     return [part for pair in reply.items() for part in pair] if isinstance(reply, dict) else list(reply)
+
+
+async def ended(keys: Keys, cid: ContinuationId) -> ContinuationAlreadyTerminalError:
+    """The refusal of one that takes nothing any more: it is done, or lives elsewhere."""
+    gone = await keys.wire.execute("HGET", f"{keys.of(cid)}:x:{cid}", "mv")
+    if gone:
+        return moved_away(cid, orjson.loads(gone)["to"])
+    return ContinuationAlreadyTerminalError(f"{cid} is done and takes no mail", hint=f"see `maestro show {cid}`")
+
+
+def moved_away(cid: ContinuationId, to: str) -> ContinuationMovedError:
+    return ContinuationMovedError(f"{cid} has moved to {to}", field="id", hint="ask for it there", to=to)
 
 
 def unknown(cid: ContinuationId) -> ContinuationNotFoundError:

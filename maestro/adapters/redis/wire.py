@@ -35,7 +35,8 @@ from redis.exceptions import (
 from maestro.errors import MaestroError, StoreRefused, StoreUnavailable
 
 SCRIPTS = Path(__file__).parent / "scripts"
-_LIBRARY = (SCRIPTS / "lib.lua").read_text()
+LIBRARIES = ("keys", "mailbox", "lib")  # in this order, each on those before it
+_LIBRARY = "".join((SCRIPTS / f"{name}.lua").read_text() for name in LIBRARIES)
 SHORTEST_BLOCK_MS = 2  # Redis before 6.2.9 and 7.0.8 takes a blocking pop of 1 ms, like one of 0, for ever
 SOCKET_TIMEOUT_S = 10.0  # longer than the slowest script allowed (F20), shorter than a lease and a half
 CONNECT_TIMEOUT_S = 5.0
@@ -55,7 +56,9 @@ class Wire:
         self._blocking = redis.Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S, **options)
         self._blocking.response_callbacks.clear()  # replies stay as Redis sends them; our codec reads them
         self._socket_timeout_s = socket_timeout_s
-        self._bodies = {path.stem: _LIBRARY + path.read_text() for path in SCRIPTS.glob("*.lua") if path.stem != "lib"}
+        self._bodies = {
+            path.stem: _LIBRARY + path.read_text() for path in SCRIPTS.glob("*.lua") if path.stem not in LIBRARIES
+        }
         self._shas: dict[str, str] = {}
         self._line: _Line | None = None
         self._connecting = asyncio.Lock()

@@ -33,6 +33,7 @@ LEGAL = {
 QUESTION = UserReply(question_id="q", question="yes?")
 
 
+@pytest.mark.spec("01.7")
 @pytest.mark.parametrize(("old", "new"), list(itertools.product(Status, Status)))
 def test_each_move_is_legal_or_refused_with_what_would_be(old: Status, new: Status) -> None:
     if (old, new) in LEGAL:
@@ -48,6 +49,27 @@ def test_the_table_knows_every_status() -> None:
 
 def test_what_is_terminal_leads_nowhere() -> None:
     assert {status for status in Status if not MOVES[status]} == TERMINAL
+
+
+@pytest.mark.spec("01.7")
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        ("completed", Status.COMPLETED),
+        ("cancelled_by_user", Status.CANCELLED),
+        ("cancelled_by_product", Status.CANCELLED),
+        ("approval_denied", Status.CANCELLED),
+        ("superseded_by_newer_turn", Status.SUPERSEDED),
+        ("expired_ttl", Status.EXPIRED),
+        ("max_attempts_exceeded", Status.FAILED),
+        ("harness_error", Status.FAILED),
+        ("budget_exhausted", Status.FAILED),
+        ("supervisor_gave_up", Status.FAILED),
+        ("deadline", Status.FAILED),
+    ],
+)
+def test_each_stop_reason_leaves_its_status(reason: str, status: Status) -> None:
+    assert stop_status(reason) is status
 
 
 def test_every_stop_has_a_terminal_status_and_an_unknown_one_means_failed() -> None:

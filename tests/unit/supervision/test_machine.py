@@ -5,6 +5,7 @@ import pytest
 from maestro.errors import Conflict
 from maestro.ids import HolderId
 from maestro.supervision import machine
+from maestro.supervision.roster import recall, roster
 from maestro.supervision.spec import Intensity
 from maestro.supervision.state import Exit
 from tests.unit.supervision.stage import Stage, child, sup
@@ -24,7 +25,7 @@ def test_a_supervisor_that_has_ended_decides_nothing_any_more() -> None:
     assert machine.on_exit(stage.state, late, 0) == (stage.state, ())
     assert machine.on_retry(stage.state, "a", 0) == (stage.state, ())
     with pytest.raises(Conflict, match="this supervisor has ended"):
-        machine.start_child(stage.state, child("b"))
+        stage.start(child("b"))
 
 
 def test_restart_intensity_counts_the_restarts_of_its_period_only() -> None:
@@ -50,15 +51,17 @@ def test_a_successor_adopts_what_lives_as_far_as_the_strategy_allows(
     stage = Stage(sup(child("a"), child("b"), child("c"), strategy=strategy)).boot(
         **{name: f"{name}#9" for name in alive}
     )
+    assert stage.state.phase == "up"
+    while stage.turns:
+        stage.turn()
     assert stage.played == played
     assert stage.running == ["a", "b", "c"]
-    assert stage.state.phase == "up"
 
 
 def test_children_that_need_nothing_of_one_another_start_together_and_stop_in_reverse() -> None:
     stage = Stage(sup(child("a"), child("b"), child("c"), starts_together=True)).boot(b="b#9")
-    assert stage.played == ["=b", "+a|c"]
-    assert stage.state.phase == "up"
+    assert (stage.played, stage.state.phase) == (["=b"], "up")
+    assert stage.turn() == ["+a|c"]
     assert stage.exit("a", "killed") == ["+a"]
     assert stage.stop() == ["-c", "-b", "-a"]
 
@@ -69,26 +72,27 @@ def test_of_children_started_together_each_failure_counts_and_the_started_ones_a
     assert stage.gave_up == "failed_to_start_child b: no luck"
 
     successor = Stage(sup(*map(child, "abcd"), starts_together=True), failing={"b", "d"}).boot(a="a#9")
-    assert (successor.played, successor.gave_up, list(successor.retries)) == (["=a", "+c"], None, ["b", "d"])
+    assert (successor.turn(), successor.gave_up, list(successor.retries)) == (["+c"], None, ["b", "d"])
 
 
 def test_beside_adopted_children_a_missing_one_that_fails_is_tried_again_and_ends_nobody() -> None:
-    stage = Stage(sup(child("a"), child("b")), failing={"b!"}).boot(a="a#9")
-    assert (stage.gave_up, list(stage.retries)) == (None, ["b"])
+    stage = Stage(sup(child("a"), child("b"), child("c")), failing={"b!"}).boot(a="a#9")
+    assert [stage.turn(), stage.turn()] == [[], ["+c"]]
+    assert (stage.gave_up, list(stage.retries), len(stage.turns)) == (None, ["b"], 0)
     assert stage.retry() == ["+b"]
 
 
 def test_a_successor_knows_what_was_added_stopped_and_temporary() -> None:
     stage = Stage(sup(child("a"), child("b"), child("t", "temporary"), child("u", "temporary"))).boot()
-    stage.play(machine.start_child(stage.state, child("added")))
-    stage.play(machine.terminate_child(stage.state, "b"))
+    stage.start(child("added"))
+    stage.terminate("b")
     alive = {"a": HolderId("a#1"), "u": HolderId("u#4")}
 
-    state, leave = machine.recall(stage.spec, machine.roster(stage.state), alive)
+    state, leave = recall(stage.spec, roster(stage.state), alive)
     assert [c.id for c in state.children] == ["a", "b", "u", "added"]
     assert leave == {"b"}
     successor = Stage(stage.spec)
-    assert (successor.play(machine.start_all(state, alive, leave))) == ["=a", "=u", "+added"]
+    assert [*successor.play(machine.start_all(state, alive, leave)), *successor.turn()] == ["=a", "=u", "+added"]
     assert successor.running == ["a", "u", "added"]
 
 
@@ -107,7 +111,7 @@ def test_what_a_dead_supervisor_left_is_swept_when_it_will_not_come_back() -> No
     waiting = Stage(sup(sup(id="below"))).boot()
     waiting.failing = {"below"}
     waiting.exit("below", "killed")
-    assert waiting.play(machine.terminate_child(waiting.state, "below")) == ["~below"]
+    assert waiting.terminate("below") == ["~below"]
 
 
 def test_a_supervisor_that_ended_in_order_leaves_nothing_to_sweep() -> None:

@@ -62,6 +62,23 @@ TWICE = "is used twice under 'top': actor names are unique in the whole tree"
             {"strategy": "rest_for_one", "starts_together": True},
             "children of 'top' start in order under rest_for_one: leave starts_together out",
         ),
+        (
+            {"strategy": "dynamic", "auto_shutdown": "any_significant"},
+            "children of 'top' come and go under dynamic: leave auto_shutdown out",
+        ),
+        ({"template": WORKER}, "template of 'top' has no use under one_for_one: use dynamic"),
+        (
+            {"strategy": "dynamic", "template": WORKER, "children": [{**WORKER, "id": "b"}]},
+            "children of 'top' are made from its template: leave children out",
+        ),
+        (
+            {"strategy": "dynamic", "template": {**TREE, "id": "b", "children": [WORKER]}},
+            "template of 'top' has children: their ids would be the same in each copy",
+        ),
+        (
+            {"strategy": "dynamic", "template": {**WORKER, "restart": "temporary", "significant": True}},
+            "significant child 'a' has no effect: the auto_shutdown of its supervisor is never",
+        ),
         ({"children": [WORKER, WORKER]}, f"id 'a' {TWICE}"),
         ({"children": [{**TREE, "id": "b", "children": [{**WORKER, "id": "top"}]}]}, f"id 'top' {TWICE}"),
         (

@@ -13,9 +13,10 @@ from maestro.continuation.mail import Kind, Mail
 from maestro.errors import InvalidInput, Unservable
 from maestro.ids import ContinuationId, MailId, Rev, TenantId, TimeMs
 from maestro.mesh.event import new_event
-from maestro.tick.behaviour import Behaviour, NoState, RawState, Repertoire, migrated, migrates, state_of
+from maestro.tick.behaviour import Behaviour, NoState, Repertoire, migrated, state_of
 from maestro.tick.birth import root_of
 from maestro.tick.context import Tick
+from maestro.tick.migration import RawState, migrates
 
 CID = ContinuationId("0123456789abcdefghjkmn-0")
 

@@ -78,7 +78,7 @@ def test_a_child_goes_where_its_behaviour_belongs() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"behaviour": "two words"}, {"behaviour": "reader", "pool": "a b"}])
-def test_a_child_of_a_wrong_name_is_refused_at_once(wrong: dict[str, str]) -> None:
+def test_a_child_of_a_wrong_name_is_refused_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         tick().spawn(**wrong, goal="g", budget=usd(1))
 

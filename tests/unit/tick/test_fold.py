@@ -39,11 +39,13 @@ from maestro.errors import InvalidInput
 from maestro.ids import ContinuationId, Epoch, MailId, Rev, TenantId, TimeMs, child_id
 from maestro.mesh.event import Event
 from maestro.tick.birth import born, root_of
-from maestro.tick.fold import Facts, Transition, fold
+from maestro.tick.fold import fold
 from maestro.tick.store import Commit
+from maestro.tick.transition import Facts, Transition
 
 SEAL = Seal(b"a key of thirty-two bytes to test")
 ME, KID, FRIEND = (ContinuationId(f"0123456789abcdefghjkm{letter}-0") for letter in "abc")
+STRANGER = ContinuationId("0123456789abcdefghjkmd-1")
 ACME, NOW = TenantId("acme"), TimeMs(1_000)
 GOAL = GoalFrame(goal="fold")
 OLD_INTEREST = Interest(id="interest-old", pattern="old.>")
@@ -66,7 +68,7 @@ FINDING = Finding(title="sleep is cheap", links=("https://arxiv.org/abs/1",))
 ACTS: list[Act] = [
     SPAWN,
     Grant(child=KID, amount=BudgetVector({"usd": 3})),
-    Send(to=FRIEND, subject="hello", body=[1]),
+    Send(to=STRANGER, subject="hello", body=[1]),
     Publish(subject="news.today", event_type="event", key="k", payload={"a": 1}),
     Report(finding=FINDING),
     Subscribe(interest=NEW_INTEREST),
@@ -133,10 +135,41 @@ def test_a_grant_moves_money_and_tells_the_child() -> None:
 
 def test_what_leaves_goes_through_the_outbox_in_the_order_of_the_directives() -> None:
     commit = folded(ACTS[3], ACTS[2], ACTS[4])
-    assert [(row.kind, row.to) for row in commit.outbox] == [("event", "mesh"), ("mail", FRIEND), ("event", "mesh")]
+    assert [(row.kind, row.to) for row in commit.outbox] == [("event", "mesh"), ("mail", STRANGER), ("event", "mesh")]
     assert [row.id for row in commit.outbox] == [f"{ME}:2:{n}" for n in range(3)]
     mail = Mail.model_validate_json(commit.outbox[1].payload)
     assert (mail.sender, mail.subject, mail.body, mail.cause) == (ME, "hello", [1], "mail-1")
+
+
+def test_a_message_inside_the_partition_goes_with_the_commit_in_order_with_what_else_is_told_there() -> None:
+    hello, bye = Send(to=KID, body="hello"), Send(to=KID, body="bye", supersedes="word", expires_ms=TimeMs(9))
+    commit = folded(hello, ACTS[1], bye)
+    assert commit.outbox == ()
+    assert [(to, mail.kind, mail.body) for to, mail in commit.family_mail] == [
+        (KID, Kind.MESSAGE, "hello"),
+        (KID, Kind.CONTROL, {"usd": 3}),
+        (KID, Kind.MESSAGE, "bye"),
+    ]
+    assert [mail.sequence for _, mail in commit.family_mail] == [200_000, 200_001, 200_002]
+    last = commit.family_mail[2][1]
+    assert (last.supersedes, last.expires_ms) == ("word", 9)
+
+
+def test_a_message_counts_the_messages_before_it_and_a_loop_of_them_comes_to_an_end() -> None:
+    ((_, first),) = folded(Send(to=KID)).family_mail
+    heard = letter().model_copy(update={"hops": 15})
+    ((_, last),) = folded(Send(to=KID), of=facts(consumed=(heard, letter()))).family_mail
+    assert (first.hops, last.hops) == (1, 16)
+    with pytest.raises(InvalidInput, match="after 16 messages and events in a row"):
+        folded(Send(to=KID), of=facts(consumed=(heard.model_copy(update={"hops": 16}),)))
+
+
+def test_interests_with_a_window_are_told_with_every_commit() -> None:
+    slow = Interest(id="slow", pattern="a.>", coalesce_ms=500)
+    commit = folded(Subscribe(interest=slow))
+    assert commit.windows == (("slow", 500),)
+    assert folded(of=facts(after(commit))).windows == (("slow", 500),)
+    assert folded(Unsubscribe(interest_id="slow"), of=facts(after(commit))).windows == ()
 
 
 def test_a_finding_is_kept_published_and_projected_with_where_it_comes_from() -> None:
@@ -230,8 +263,10 @@ def test_an_end_leaves_nothing(closing: Closing, stop: str | None, status: Statu
 
 
 def test_a_parent_is_told_of_the_end() -> None:
-    ((_, kill), (to, told)) = folded(closing=Finish(result=[1])).family_mail
-    assert (kill.subject, to, told.kind, told.correlation) == (Control.KILL, FRIEND, Kind.CHILD, ME)
+    commit = folded(closing=Finish(result=[1]))
+    ((_, kill),), told = commit.family_mail, commit.told
+    assert told is not None
+    assert (kill.subject, told.kind, told.correlation) == (Control.KILL, Kind.CHILD, ME)
     assert told.body == {"status": "completed", "result": [1], "reason": "completed"}
 
 
@@ -259,10 +294,10 @@ def test_taint_and_hops_are_inherited_from_what_was_read() -> None:
 
 def test_the_log_alone_leads_to_the_checkpoint() -> None:
     opened = SEAL.open(BIRTH.checkpoint, "checkpoint", ME, ACME)
-    zero = LogRecord.model_validate_json(SEAL.open(BIRTH.record, "record", ME, ACME).body)
+    zero = SEAL.open(BIRTH.record, "record", ME, ACME).body
     first = facts(BORN, rev=Rev(1), previous_hash=opened.previous_hash, before_body=opened.body)
     commit = folded(*ACTS[:1], *ACTS[2:], of=first)
-    assert replay([zero, record(commit)]) == after(commit)
+    assert replay([zero, SEAL.open(commit.record, "record", ME, ACME).body]) == after(commit)
 
 
 def test_it_is_pure() -> None:

@@ -30,6 +30,10 @@ async def never(entry: JournalEntry) -> Answered:
     raise AssertionError("carried out again")
 
 
+async def keep(answer: JsonValue) -> JsonValue:
+    return {"inline": answer}
+
+
 async def test_places_are_given_in_the_order_of_asking(stage: Stage, adopted: Adopted) -> None:
     of = journal(stage, adopted)
     assert [of.next_ordinal() for _ in range(3)] == [0, 1, 2]
@@ -54,7 +58,7 @@ async def test_a_failed_place_is_free_again_whatever_was_asked_there(stage: Stag
 async def test_an_answered_effect_is_not_carried_out_again(stage: Stage, adopted: Adopted) -> None:
     of = journal(stage, adopted)
     entry = replace(INTENT, answered=True, answer={"content": "yes", "model": "m"}, charge=BudgetVector({"usd": 4}))
-    assert await of.answer(entry, never) == {"content": "yes", "model": "m"}
+    assert await of.answer(entry, never, keep) == {"content": "yes", "model": "m"}
     (note,) = of.notes
     assert (note.outcome, note.charge, note.decision) == ("answered", {"usd": 4}, "sonnet: as asked")
 
@@ -64,8 +68,9 @@ async def test_an_answer_given_now_is_noted_with_its_charge(stage: Stage, adopte
         return {"content": "new"}, BudgetVector({"usd": 7})
 
     of = journal(stage, adopted)
-    answer: JsonValue = await of.answer(INTENT, act)
+    answer: JsonValue = await of.answer(INTENT, act, keep)
     assert (answer, of.notes[0].charge, of.spent) == ({"content": "new"}, {"usd": 7}, True)
+    assert of.notes[0].answer == {"inline": {"content": "new"}}
 
 
 async def test_a_failure_is_noted_and_goes_up(stage: Stage, adopted: Adopted) -> None:
@@ -74,7 +79,7 @@ async def test_a_failure_is_noted_and_goes_up(stage: Stage, adopted: Adopted) ->
 
     of = journal(stage, adopted)
     with pytest.raises(RateLimited):
-        await of.answer(INTENT, act)
+        await of.answer(INTENT, act, keep)
     assert (of.notes[0].outcome, of.spent) == ("rate_limited", False)
 
 
@@ -86,5 +91,5 @@ async def test_an_intent_is_durable_and_its_price_reserved(stage: Stage, adopted
 async def test_notes_are_in_the_order_of_the_places_not_of_the_answers(stage: Stage, adopted: Adopted) -> None:
     of = journal(stage, adopted)
     for ordinal in (1, 0):
-        await of.answer(replace(INTENT, ordinal=ordinal, answered=True, answer="x"), never)
+        await of.answer(replace(INTENT, ordinal=ordinal, answered=True, answer="x"), never, keep)
     assert [note.ordinal for note in of.notes] == [0, 1]

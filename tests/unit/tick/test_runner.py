@@ -19,8 +19,9 @@ from maestro.continuation.wait import BudgetGrant, StreamEvent, UserReply
 from maestro.errors import AuthRefused, Fenced, ProvidersExhausted, ProviderUnavailable, RateLimited, StoreUnavailable
 from maestro.ids import Partition
 from maestro.runtime import verbs
-from maestro.tick.behaviour import Behaviour, NoState, RawState, migrates
+from maestro.tick.behaviour import Behaviour, NoState
 from maestro.tick.context import Tick
+from maestro.tick.migration import RawState, migrates
 from maestro.tick.runner import MAX_TRIES, PROVIDER_RETRY_MS, RETRY_MS, HandBack, run
 from maestro.tick.store import JournalEntry
 from tests.stage import BOB, CHARGE_USD_MICROS, LEASE_MS, Stage
@@ -174,8 +175,8 @@ async def test_a_kill_tells_its_reason_and_a_product_kill_its_own(staged: Stage)
 
 async def test_an_unknown_behaviour_is_held_with_its_mail_and_goes_on_where_it_is_known(staged: Stage) -> None:
     cid = await staged.start("stranger")
-    commit = await staged.committed()
-    assert (commit.hold, commit.mail_taken) == (Hold.UNSERVABLE, ())
+    assert (await staged.held()).hold is Hold.UNSERVABLE
+    assert (await verbs.glance_of(staged.at, cid)).unread == 1
     assert "no behaviour 'stranger' here" in await staged.why(cid)
     stranger = type("Stranger", (Thinker,), {"name": "stranger"})
     staged.around = staged.surroundings(stranger)
@@ -202,9 +203,8 @@ async def test_a_state_newer_than_the_code_is_held_untouched(staged: Stage) -> N
     before = await staged.checkpoint(cid)
     staged.around = staged.surroundings(Old)
     await verbs.send(staged.at, cid, "hi")
-    commit = await staged.committed()
-    after = await staged.checkpoint(cid)
-    assert (commit.hold, after.state, after.behaviour_version) == (Hold.NEEDS_MIGRATION, before.state, 2)
+    assert (await staged.held()).hold is Hold.NEEDS_MIGRATION
+    assert await staged.checkpoint(cid) == before
     assert (await verbs.glance_of(staged.at, cid)).unread == 1
 
 

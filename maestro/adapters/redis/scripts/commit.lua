@@ -1,7 +1,7 @@
 -- The single write that ends a tick, and the next adoption.
 -- ARGV: cid, epoch, rev, checkpoint, record, plan JSON, next pool ('' for none), next holder, lease_ms,
 --   then checkpoint and record of each birth.
--- -> {ok | duplicate, next} | fenced | budget
+-- -> {ok | duplicate, next} | fenced | budget | news (an end that knows nothing of a child adopted meanwhile) | heirless
 local cid, epoch, rev, plan = ARGV[1], ARGV[2], tonumber(ARGV[3]), cjson.decode(ARGV[6])
 local at = now_ms()
 local x = call('HMGET', X(cid), 'ep', 'rev', 'ce', 'st', 'pl', 'h')
@@ -17,7 +17,40 @@ if x[1] ~= epoch or x[6] == '' or tonumber(x[2]) + 1 ~= rev then
   return {'fenced', tonumber(x[1] or '-1')}
 end
 
+-- All that a merged one leaves is its heir's: free money that the heir has a limit for, findings, field.
+local function inherit(from, p, when)
+  local heir, left = p.heir, {}
+  for resource, free in pairs(limits(from, 1, true)) do
+    if money(heir.cid, resource) then left[resource] = free end
+  end
+  add(from, 'g', left, -1)
+  for resource, by in pairs(left) do left[resource] = -by end
+  pass_on(from, left)
+  for resource, by in pairs(left) do left[resource] = -by end
+  add(heir.cid, 'g', left, 1)
+  pass_on(heir.cid, left)
+  local known = {}
+  local function content(f)
+    local finding = cjson.decode(f)
+    return finding, redis.sha1hex(cjson.encode({finding.title, finding.body, finding.links})) -- lists keep their order
+  end
+  for _, f in ipairs(call('LRANGE', P .. 'fd:' .. heir.root, 0, -1)) do
+    local _, name = content(f)
+    known[name] = true
+  end
+  for _, f in ipairs(p.root == heir.root and {} or call('LRANGE', P .. 'fd:' .. p.root, 0, -1)) do
+    local finding, name = content(f)
+    if not known[name] and (p.root == from or finding.continuation == from) then
+      known[name] = true
+      call('RPUSH', P .. 'fd:' .. heir.root, f)
+    end
+  end
+  copy_field(from, heir.cid, heir.half_lives)
+  for _, m in ipairs(heir.mail) do deliver(heir.cid, m.lane, m.key, m.id, m.line, when) end
+end
+
 local lending = {}
+for resource, amount in pairs(plan.spend) do lending[resource] = amount end
 for _, b in ipairs(plan.births) do
   for resource, amount in pairs(b.grant) do lending[resource] = (lending[resource] or 0) + amount end
 end
@@ -27,12 +60,15 @@ for _, g in ipairs(plan.grants) do
 end
 local short = short_of(cid, lending)
 if short then return {'budget', short[1], short[2], short[3]} end
+if TERMINAL[plan.status] and ordered(cid, 'adopted', plan.controls) then return {'news'} end
+if plan.heir and TERMINAL[call('HGET', X(plan.heir.cid), 'st') or 'failed'] then return {'heirless'} end
 
 -- from here on only writes
 local mail = P .. 'm:' .. cid
 call('SET', P .. 'c:' .. cid, ARGV[4])
-call('RPUSH', P .. 'l:' .. cid, text(at) .. ' ' .. ARGV[5])
-call('HSET', X(cid), 'rev', rev, 'ce', epoch, 'wk', plan.wk, 'st', plan.status, 'tr', 0, 'jn', plan.join, 'hd', plan.hold)
+call('RPUSH', P .. 'l:' .. cid, stamp(at) .. ' ' .. ARGV[5])
+call('HSET', X(cid), 'rev', rev, 'ce', epoch, 'wk', plan.wk, 'st', plan.status, 'tr', 0, 'jn', plan.join, 'hd', plan.hold,
+  'mb', 0, 'wn', plan.windows)
 held_away(cid, x[6])
 if plan.status ~= x[4] then
   count('status:' .. x[4], -1)
@@ -45,6 +81,8 @@ if plan.controls > 0 then call('LTRIM', P .. 'k:' .. cid, plan.controls, -1) end
 if plan.prefix > 0 then call('LTRIM', mail, plan.prefix, -1) end
 for _, position in ipairs(plan.taken) do call('LSET', mail, position - plan.prefix, '') end
 if #plan.taken > 0 then call('LREM', mail, 0, '') end
+local read = plan.controls + plan.prefix + #plan.taken
+if read > 0 then count('mail_read', read) end
 
 if not plan.keep_journal then
   for _, field in ipairs(call('HKEYS', P .. 'b:' .. cid)) do
@@ -55,14 +93,11 @@ if not plan.keep_journal then
 end
 
 for _, t in ipairs(plan.untimers) do call('ZREM', P .. 'timers', cid .. ' ' .. t) end
-for _, t in ipairs(plan.timers) do
-  local first = call('ZRANGE', P .. 'timers', 0, 0, 'WITHSCORES')
-  call('ZADD', P .. 'timers', t[2], cid .. ' ' .. t[1])
-  if not first[2] or tonumber(first[2]) > t[2] then signal('timers') end
-end
+for _, t in ipairs(plan.timers) do set_timer(cid, t[1], t[2]) end
 for _, s in ipairs(plan.unsubs) do call('HDEL', P .. 's:' .. s[1], cid .. ' ' .. s[2]) end
 for _, s in ipairs(plan.subs) do call('HSET', P .. 's:' .. s[1], cid .. ' ' .. s[2], s[3]) end
 
+add(cid, 's', plan.spend, 1)
 for i, b in ipairs(plan.births) do
   add(cid, 'l', b.grant, 1)
   birth(b, ARGV[8 + 2 * i], ARGV[9 + 2 * i], at)
@@ -73,7 +108,7 @@ for _, g in ipairs(plan.grants) do
     grant(g[1], g[2])
   end
 end
-for _, f in ipairs(plan.family) do deliver(f[1], f[2], f[3], f[4], f[5], at) end
+for _, f in ipairs(plan.family) do deliver_or_bury(f[1], f[2], f[3], f[4], f[5], at) end
 for _, o in ipairs(plan.outbox) do call('XADD', P .. 'outbox', '*', 'i', o[1], 'k', o[2], 't', o[3], 'p', o[4]) end
 if #plan.outbox > 0 then signal('relay') end
 for _, f in ipairs(plan.findings) do call('RPUSH', P .. 'fd:' .. plan.root, f) end
@@ -85,8 +120,13 @@ if plan.waiting == '' then call('HDEL', P .. 'waits', cid) else call('HSET', P .
 for _, f in ipairs(plan.facts) do fact(f) end
 
 if TERMINAL[plan.status] then
+  for _, o in ipairs(plan.orphans) do release_child(cid, o, at) end
+  if plan.heir then inherit(cid, plan, at) end
+  local parent, told = call('HGET', X(cid), 'pa'), plan.told
+  if told and parent ~= '' then deliver(parent, told.lane, told.key, told.id, told.line, at) end
   give_back(cid)
-  call('DEL', mail, P .. 'k:' .. cid, P .. 'j:' .. cid)
+  close_mailbox(cid)
+  call('DEL', P .. 'j:' .. cid)
   call('ZREM', P .. 'ready:' .. x[5], cid)
   if string.sub(x[5], 1, 10) == 'dedicated-' then call('SREM', P .. 'pools', x[5]) end
   if plan.name ~= '' and call('HGET', P .. 'names', plan.name) == cid then call('HDEL', P .. 'names', plan.name) end

@@ -5,7 +5,7 @@ for _, pool in ipairs(call('SMEMBERS', P .. 'pools')) do
   local set = P .. 'ready:' .. pool
   local oldest = call('ZRANGE', set, 0, 0, 'WITHSCORES')
   put('ready:' .. pool, call('ZCARD', set))
-  put('ready_age_ms:' .. pool, oldest[2] and math.floor(now_ms() - oldest[2]) or 0)
+  put('ready_age_ms:' .. pool, oldest[2] and math.floor(now_ms() - math.abs(tonumber(oldest[2]))) or 0)
 end
 put('outbox', call('XLEN', P .. 'outbox'))
 put('projections', call('XLEN', P .. 'project'))

@@ -1,6 +1,14 @@
 -- A root is born. ARGV: birth JSON, checkpoint, record. -> ok | exists | name
+-- One that supersedes takes the name over; who had it is ordered to end in the same step.
 local b = cjson.decode(ARGV[1])
 if call('EXISTS', X(b.cid)) == 1 then return {'exists'} end
-if b.name and call('HEXISTS', P .. 'names', b.name) == 1 then return {'name', call('HGET', P .. 'names', b.name)} end
-birth(b, ARGV[2], ARGV[3], now_ms())
+local at, owner = now_ms(), b.name and call('HGET', P .. 'names', b.name)
+if owner and not b.supersedes then return {'name', owner} end
+if owner then
+  local o = b.supersedes
+  if deliver(owner, o.lane, o.key, o.id, o.line, at) == 'ok' then
+    fact((string.gsub(o.fact, '"cid":null', '"cid":"' .. owner .. '"', 1)))
+  end
+end
+birth(b, ARGV[2], ARGV[3], at)
 return {'ok'}

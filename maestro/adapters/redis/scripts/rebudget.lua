@@ -1,10 +1,15 @@
--- ARGV: cid, more JSON, less JSON, key, mail line. -> ok | unknown | terminal | budget
+-- ARGV: cid, more JSON, less JSON, exactly JSON, key, by, mail line. -> ok | unknown | terminal | budget
 local cid, more, less = ARGV[1], cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
 local x = call('HMGET', X(cid), 'st', 'wk', 'h')
 if not x[1] then return {'unknown'} end
-local member = 'B ' .. cid .. ' ' .. ARGV[4]
+local member = 'B ' .. cid .. ' ' .. ARGV[5]
 if call('ZSCORE', P .. 'seen', member) then return {'ok', call('HGETALL', P .. 'b:' .. cid)} end
 if TERMINAL[x[1]] then return {'terminal', x[1]} end
+for resource, amount in pairs(cjson.decode(ARGV[4])) do
+  local granted, used = money(cid, resource)
+  local by = amount - (granted or used)
+  if by < 0 then less[resource] = -by elseif by > 0 or not granted then more[resource] = by end
+end
 for resource, amount in pairs(less) do
   local granted, used = money(cid, resource)
   local free = granted and math.max(0, granted - used) or 0
@@ -22,8 +27,9 @@ end
 grant(cid, more)
 add(cid, 'g', less, -1)
 pass_on(cid, change)
+fact(cjson.encode({type = 'rebudgeted', cid = cid, change = change, by = ARGV[6], key = ARGV[5], at_ms = at}))
 -- a tick under way may be about to wait for this very grant
 if next(more) and (x[3] ~= '' or string.find(x[2], ',budget,', 1, true)) then
-  put(cid, 'control', 'control', ARGV[5], at)
+  put(cid, 'control', 'control:granted', ARGV[7], at)
 end
 return {'ok', call('HGETALL', P .. 'b:' .. cid)}

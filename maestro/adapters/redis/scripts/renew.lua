@@ -8,7 +8,8 @@ local urgent = {}
 for _, cid in ipairs(call('SMEMBERS', P .. 'held:' .. ARGV[1])) do
   -- what it was adopted with is being carried out; only what came since is news
   for _, line in ipairs(call('LRANGE', P .. 'k:' .. cid, call('HGET', X(cid), 'cs') or 0, -1)) do
-    if not string.find(line, '"subject":"granted"', 1, true) then -- money interrupts nobody
+    local idle = string.find(line, '"subject":"granted"', 1, true) or string.find(line, '"subject":"notified"', 1, true)
+    if not idle then -- neither money nor a mark interrupts anybody
       urgent[#urgent + 1] = cid
       break
     end

@@ -19,15 +19,16 @@ for i = 7, 6 + patterns do
 end
 for _, cid in ipairs(order) do
   local interest, relevance = matched[cid][1], matched[cid][2]
-  if relevance >= 0 then
+  if call('HEXISTS', X(cid), 'mv') == 1 then
+    letter('moved', cid, 'event', ARGV[1], ARGV[3]) -- its wishes stay, so that nothing it asked for vanishes unseen
+  elseif relevance >= 0 then
     call('XADD', P .. 'project', '*', 'c', cid, 's', 'event', 'i', interest, 'r', tostring(relevance), 'p', ARGV[3])
   else
     local key = 'event:' .. interest
-    local line = key .. ' ' .. ARGV[4] .. interest .. ARGV[5]
+    local line = key .. ' - - ' .. ARGV[4] .. interest .. ARGV[5]
     local outcome = deliver(cid, 'mail', key, ARGV[1], line, at)
     if outcome == 'full' then
-      call('RPUSH', P .. 'dead', cjson.encode({cause = 'mailbox_full', to = cid, kind = 'event', id = ARGV[1], payload = ARGV[3]}))
-      count('dead')
+      letter('mailbox_full', cid, 'event', ARGV[1], ARGV[3])
     end
   end
 end

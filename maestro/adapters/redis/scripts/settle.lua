@@ -1,5 +1,6 @@
 -- An answer, once. ARGV: cid, ordinal, call id, outcome JSON, a (answered) or f (failed), charge JSON. -> new | known | gone
 local cid, journal = ARGV[1], P .. 'j:' .. ARGV[1]
+if call('HGET', X(cid), 'st') == 'moved' then return {'gone'} end -- its journal left with it
 local entry = call('HGET', journal, ARGV[2])
 if entry and cjson.decode(entry).call_id ~= ARGV[3] then entry = false end
 if entry then

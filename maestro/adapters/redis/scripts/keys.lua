@@ -1,0 +1,77 @@
+-- Shared by every script: keys, clock, readiness. KEYS[1] is the partition, maestro:<tenant>:{<p>};
+-- every other key is made from it and lies in the same slot (docs/decisions/0001-keys.md).
+--   c:<cid> checkpoint   x:<cid> control state   l:<cid> log       m:/k:<cid> mail and control mail
+--   q:<cid> the last number of each sender outside the partition
+--   j:<cid> journal      b:<cid> ledger          e:<cid> entries   f:<cid>:<half-life> ranked set   o:<hash> block
+-- x fields: ep epoch, rev, ce epoch of the last commit, h holder, wk wake keys, pl pool, st status, tr tries,
+--   jn children still to join, hd hold, fr frozen (2: ready when thawed), ft frozen with its tree, fb who froze it,
+--   pa parent, cs/ms control and other mails seen at adoption,
+--   lh last holder, mb bytes of mail, wn windows of interests, mv where it has moved to, ar by which export it came
+local P = KEYS[1] .. ':'
+local SIGNAL_LIMIT = 64
+local TERMINAL = {completed = true, failed = true, expired = true, cancelled = true, superseded = true,
+  moved = true} -- moved: gone to another store, see depart.lua
+local WANTS_CODE = {needs_migration = true, unservable = true} -- holds that are tried again at every adoption
+
+local function call(...) return redis.call(...) end
+local function X(cid) return P .. 'x:' .. cid end
+
+local function now_ms()
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000) + (tonumber(call('GET', P .. 'clock') or '0'))
+end
+
+local function text(number) return string.format('%.0f', number) end
+-- The time of a commit, with two digits that show when a byte of it was changed: no seal of ours covers a time of Redis.
+local function stamp(at) return text(at) .. '.' .. text(math.fmod(at, 97)) end
+local function kind_of(key) return string.match(key, '^[^:]+') end
+
+local function wakes(wk, key)
+  local kind = kind_of(key)
+  if kind == 'start' or kind == 'control' then return true end
+  return string.find(wk, ',' .. kind .. ',', 1, true) or string.find(wk, ',' .. key .. ',', 1, true)
+end
+
+local function signal(name)
+  local list = P .. 'sig:' .. name
+  if call('LLEN', list) < SIGNAL_LIMIT then call('RPUSH', list, '1') end
+end
+
+local function ready(cid, pool, at)
+  if call('ZADD', P .. 'ready:' .. pool, 'NX', at, cid) == 0 then return end
+  signal('ready:' .. pool)
+  if string.sub(pool, 1, 10) == 'dedicated-' then signal('place') end
+end
+
+local function fact(body) call('XADD', P .. 'feed', 'MAXLEN', '~', '100000', '*', 'f', body) end
+local function count(name, by) call('HINCRBY', P .. 'counts', name, by or 1) end
+
+-- Does unread control mail, from the n-th on, hold such an order?
+local function ordered(cid, order, n)
+  for _, line in ipairs(call('LRANGE', P .. 'k:' .. cid, n or 0, -1)) do
+    if string.find(line, 'control:' .. order .. ' ', 1, true) == 1 then return true end
+  end
+  return false
+end
+
+-- A kill waits for no thaw: who is to be killed stands before all others, at its time negated, and may be adopted though
+-- it, or everything, is frozen.
+local function ready_to_die(cid, pool, at)
+  call('ZADD', P .. 'ready:' .. pool, -at, cid)
+  signal('ready:' .. pool)
+  if string.sub(pool, 1, 10) == 'dedicated-' then signal('place') end
+end
+
+-- It stands in the ready set of its pool; a frozen one will when it is thawed, a held one is looked at when let go of.
+local function make_ready(cid, at, x)
+  x = x or call('HMGET', X(cid), 'st', 'h', 'fr', 'pl')
+  if not x[1] or TERMINAL[x[1]] or x[2] ~= '' then return end
+  if (x[3] ~= '0' or call('EXISTS', P .. 'brake') == 1) and ordered(cid, 'kill') then
+    ready_to_die(cid, x[4], at)
+  elseif x[3] == '0' then
+    ready(cid, x[4], at)
+  else
+    call('HSET', X(cid), 'fr', '2')
+  end
+end
+

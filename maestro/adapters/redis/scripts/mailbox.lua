@@ -1,0 +1,208 @@
+-- Mailboxes: what comes in, whom it wakes, what is kept of what nobody will read.
+-- A line is `<wake key> <expires at, or -> <tag, or -> <JSON>`. What a tick has in hand stays where it is: `ms` of the
+-- oldest, from adoption to commit, and over a repeated try where the journal fixed the tick's mail.
+local LIMIT, LIMIT_BYTES, READ_AT_ONCE = 10000, 64 * 1024 * 1024, 1000
+local DEDUPE_MS, SENDERS_REMEMBERED, LETTERS_KEPT, LETTERS_OF_ONE = 604800000, 500, 10000, 1000
+local BOUNDED = {event = true, message = true}
+local URGENT = {child = true, approval = true} -- read before older mail
+local UNWRITTEN = {start = true, timer = true} -- nobody misses it
+local REFUSALS = {unknown = 'not_found', terminal = 'already_terminal', full = 'mailbox_full'}
+
+local function key_of(line) return string.match(line, '^%S+') end
+
+-- {status, holder, frozen, pool, hold, wake keys, children still to join, bytes of mail, windows of interests}
+local function standing(cid) return call('HMGET', X(cid), 'st', 'h', 'fr', 'pl', 'hd', 'wk', 'jn', 'mb', 'wn') end
+
+local function letter(cause, to, kind, id, payload)
+  call('RPUSH', P .. 'dead', cjson.encode({cause = cause, to = to, kind = kind, id = id, payload = payload}))
+  call('LTRIM', P .. 'dead', -LETTERS_KEPT, -1)
+  count('dead')
+end
+
+local function bury_line(cause, to, line)
+  local payload = string.match(line, ' ({.*)$')
+  letter(cause, to, kind_of(key_of(line)), cjson.decode(payload).id, payload)
+end
+
+-- Does a mail with this key, counted already, end the wait?
+local function ends_wait(x, key)
+  if x[5] ~= '' and kind_of(key) ~= 'control' then return false end
+  return wakes(x[6], key) and not (kind_of(key) == 'child' and tonumber(x[7]) > 0)
+end
+
+-- One child less to wait for; counted once, when its mail comes.
+local function count_join(cid, x, key)
+  if kind_of(key) == 'child' and tonumber(x[7]) > 0 and wakes(x[6], key) then
+    x[7] = call('HINCRBY', X(cid), 'jn', -1)
+  end
+end
+
+local function set_timer(cid, name, due)
+  local first = call('ZRANGE', P .. 'timers', 0, 0, 'WITHSCORES')
+  call('ZADD', P .. 'timers', due, cid .. ' ' .. name)
+  if not first[2] or tonumber(first[2]) > due then signal('timers') end
+end
+
+-- How long (ms) an event with this key may wait for others of its interest; 0 for not at all.
+local function window_of(x, key)
+  local interest = x[9] and x[9] ~= ',' and string.match(key, '^event:(.*)$')
+  local _, last = string.find(interest and x[9] or '', ',' .. (interest or '') .. ':', 1, true)
+  return last and tonumber(string.match(x[9], '^%d+', last + 1)) or 0
+end
+
+-- Something that ends the wait came: it is ready, at once or when the window that its first event opened is over.
+local function rouse(cid, x, window, at)
+  if window == 0 then return make_ready(cid, at, x) end
+  if not call('ZSCORE', P .. 'timers', cid .. ' !window') then set_timer(cid, '!window', at + window) end
+end
+
+local function in_hand(cid, holder)
+  if holder == '' and call('HEXISTS', P .. 'j:' .. cid, 'batch') == 0 then return 0 end
+  return tonumber(call('HGET', X(cid), 'ms') or '0')
+end
+
+local function take_out(cid, line, why)
+  call('LREM', P .. 'm:' .. cid, 1, line)
+  call('HINCRBY', X(cid), 'mb', -#line)
+  count(why)
+end
+
+-- The oldest mails, up to number `last` (-1 for all) and less those that have expired, which are dead letters now.
+local function fresh(cid, last, at, holder)
+  local out, kept = {}, nil
+  for i, line in ipairs(call('LRANGE', P .. 'm:' .. cid, 0, last)) do
+    local expires = tonumber(string.match(line, '^%S+ (%d+) ')) or math.huge
+    if expires <= at then kept = kept or in_hand(cid, holder) end
+    if expires <= at and i > kept then
+      take_out(cid, line, 'mail_expired')
+      bury_line('expired', cid, line)
+    else
+      out[#out + 1] = line
+    end
+  end
+  return out
+end
+
+-- Let go of by its holder: does anything that came meanwhile wake it? A start mail left unread has woken already, once.
+local function look(cid, at)
+  local x, lines, bytes, window = standing(cid), fresh(cid, -1, at, ''), 0, nil
+  for _, line in ipairs(lines) do
+    bytes = bytes + #line
+    count_join(cid, x, key_of(line))
+  end
+  if bytes > 0 then call('HSET', X(cid), 'mb', bytes) end
+  if call('LLEN', P .. 'k:' .. cid) > 0 then return make_ready(cid, at, x) end
+  for _, line in ipairs(lines) do
+    local key = key_of(line)
+    if key ~= 'start' and ends_wait(x, key) then window = math.min(window or math.huge, window_of(x, key)) end
+    if window == 0 then break end
+  end
+  if window then rouse(cid, x, window, at) end
+end
+
+-- Its window is over: does what came meanwhile still end the wait? Behind a hundred mails it is taken for granted.
+local function close_window(cid, at)
+  local x, lines = standing(cid), call('LRANGE', P .. 'm:' .. cid, 0, 99)
+  local stirred = #lines == 100 and x[5] == ''
+  for _, line in ipairs(lines) do stirred = stirred or ends_wait(x, key_of(line)) end
+  if stirred then make_ready(cid, at, x) end
+end
+
+-- In the mailbox, whether or not it was before; orders have a list of their own.
+local function put(cid, _, key, line, at, x)
+  x = x or standing(cid)
+  if kind_of(key) == 'control' then
+    call('RPUSH', P .. 'k:' .. cid, line)
+  else
+    call('RPUSH', P .. 'm:' .. cid, line)
+    call('HINCRBY', X(cid), 'mb', #line)
+  end
+  count('mail_delivered')
+  count_join(cid, x, key)
+  if ends_wait(x, key) then rouse(cid, x, window_of(x, key), at) end
+end
+
+-- The unread mail, behind what is in hand, that one with this tag supersedes.
+local function superseded(cid, tag, holder)
+  local lines = call('LRANGE', P .. 'm:' .. cid, in_hand(cid, holder), -1)
+  for i = #lines, 1, -1 do
+    if string.match(lines[i], '^%S+ %S+ (%S+) ') == tag then return lines[i] end
+  end
+end
+
+-- s = {sender, number, sent at}: too old to be known by its id, is it one of those that the sender had sent before?
+local function heard(cid, s, at)
+  local last = s and s[3] < at - DEDUPE_MS and call('HGET', P .. 'q:' .. cid, s[1])
+  return last and s[2] <= tonumber(last)
+end
+
+local function remember(cid, s)
+  local senders = P .. 'q:' .. cid
+  if s[2] <= tonumber(call('HGET', senders, s[1]) or '-1') then return end
+  if call('HSET', senders, s[1], text(s[2])) == 1 and call('HLEN', senders) > SENDERS_REMEMBERED then
+    call('HDEL', senders, call('HRANDFIELD', senders))
+  end
+end
+
+-- ok | duplicate | unknown | terminal | expired | full, unread mails, bytes
+local function deliver(cid, lane, key, id, line, at, s)
+  local x, seen = standing(cid), cid .. ' ' .. id
+  if not x[1] then return 'unknown' end
+  if id ~= '' and (call('ZSCORE', P .. 'seen', seen) or heard(cid, s, at)) then return 'duplicate' end
+  if TERMINAL[x[1]] then return 'terminal' end
+  local expires, tag = string.match(line, '^%S+ (%S+) (%S+) ')
+  local late, old = (tonumber(expires) or math.huge) <= at, tag ~= '-' and superseded(cid, tag, x[2])
+  if BOUNDED[kind_of(key)] and not late and not old then
+    local unread, bytes = call('LLEN', P .. 'm:' .. cid), tonumber(x[8] or '0')
+    if unread >= LIMIT or bytes + #line > LIMIT_BYTES then
+      unread = #fresh(cid, -1, at, x[2])
+      bytes = tonumber(call('HGET', X(cid), 'mb') or '0')
+      if unread >= LIMIT or bytes + #line > LIMIT_BYTES then return 'full', unread, bytes end
+    end
+  end
+  if id ~= '' then call('ZADD', P .. 'seen', at, seen) end
+  if s then remember(cid, s) end
+  if late then
+    count('mail_delivered')
+    count('mail_expired')
+    bury_line('expired', cid, line)
+    return 'expired'
+  end
+  if old then take_out(cid, old, 'mail_superseded') end
+  put(cid, lane, key, line, at, x)
+  return 'ok'
+end
+
+-- As `deliver`; a message or an event that cannot be is a dead letter.
+local function deliver_or_bury(cid, lane, key, id, line, at)
+  local outcome = deliver(cid, lane, key, id, line, at)
+  if REFUSALS[outcome] and BOUNDED[kind_of(key)] then bury_line(REFUSALS[outcome], cid, line) end
+end
+
+-- The mail that an adopter sees: the oldest 1,000; all of it where what woke it, its fixed batch, or what is read before
+-- older mail may lie behind them.
+local function mail_for(cid, wk, at)
+  local mail = P .. 'm:' .. cid
+  local lines = fresh(cid, READ_AT_ONCE - 1, at, '')
+  if #lines < READ_AT_ONCE then return lines end
+  local woken, urgent = false, call('HEXISTS', P .. 'j:' .. cid, 'batch') == 1
+  for _, line in ipairs(lines) do woken = woken or wakes(wk, key_of(line)) end
+  for _, line in ipairs(woken and call('LRANGE', mail, READ_AT_ONCE, -1) or {}) do
+    urgent = urgent or URGENT[kind_of(key_of(line))]
+  end
+  return woken and not urgent and lines or fresh(cid, -1, at, '')
+end
+
+-- Nobody will read it any more: what somebody wrote is kept, the newest of it, as dead letters.
+local function close_mailbox(cid)
+  local mail, orders = P .. 'm:' .. cid, P .. 'k:' .. cid
+  local left = call('LLEN', mail) + call('LLEN', orders)
+  if left > 0 then
+    count('mail_ended', left)
+    for _, line in ipairs(call('LRANGE', mail, -LETTERS_OF_ONE, -1)) do
+      if not UNWRITTEN[kind_of(key_of(line))] then bury_line('receiver_ended', cid, line) end
+    end
+  end
+  call('DEL', mail, orders, P .. 'q:' .. cid)
+end
+

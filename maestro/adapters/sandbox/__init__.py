@@ -1,0 +1,1 @@
+"""The sandbox on a process of its own: user code that may fail, hang, print and exit there, and nowhere else."""

@@ -1,0 +1,1 @@
+"""Telling people by HTTP: a notice is one POST of JSON."""
