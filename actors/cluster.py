@@ -89,11 +89,11 @@ class RayCluster:
         await asyncio.to_thread(connect, self._settings)
         if under == OWN:
             await self._raise_own()
-        supervisor = await asyncio.to_thread(self.actor, f"{SUPERVISOR_PREFIX}{under}")
+        supervisor: Any = await asyncio.to_thread(self.actor, f"{SUPERVISOR_PREFIX}{under}")
         await supervisor.start_child.remote(spec.model_dump_json(exclude_defaults=True))
 
     async def _raise_own(self) -> None:
-        root = self.actor(ROOT)
+        root: Any = self.actor(ROOT)
         states = {child["id"]: child["state"] for child in await root.which_children.remote()}
         if OWN not in states:
             await root.start_child.remote(own_supervisor().model_dump_json(exclude_defaults=True))

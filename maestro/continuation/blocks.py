@@ -47,11 +47,12 @@ def kept_text(pieces: Sequence[str], into: dict[str, bytes]) -> JsonValue:
     text = "".join(pieces)
     if len(text.encode()) <= INLINE_BYTES:
         return {"inline": text}
-    items = [_leaf(piece, into) for piece in pieces]
+    items: list[JsonValue] = [_leaf(piece, into) for piece in pieces]
     while True:
-        items = [{"node": _put(b"[" + b",".join(node) + b"]", into)} for node in _nodes(items)]
-        if len(items) == 1:
-            return {"tree": str(items[0]["node"])}  # type: ignore[call-overload, index]
+        nodes = [_put(b"[" + b",".join(node) + b"]", into) for node in _nodes(items)]
+        if len(nodes) == 1:
+            return {"tree": nodes[0]}
+        items = [{"node": name} for name in nodes]
 
 
 async def read(ref: JsonValue, fetch: Fetch) -> JsonValue:
