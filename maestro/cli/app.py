@@ -67,6 +67,7 @@ VERBS: dict[str, Verb] = {
     "findings": Verb("people:findings", "People and money", "What was found, with its links."),
     "costs": Verb("people:costs", "People and money", "What was spent on models."),
     "verify": Verb("history:verify", "History", "Check that logs are whole and unchanged."),
+    "sweep": Verb("history:sweep", "History", "Drop what was kept for logs and is referred to no more."),
     "replay": Verb("history:replay", "History", "Rebuild a checkpoint from the log alone."),
     "whatif": Verb("history:whatif", "History", "Decide recorded model calls again, under another policy."),
     "export": Verb("freight:export", "History", "Write a root and its family into one portable file."),

@@ -1,4 +1,4 @@
-"""History and time: verify, replay, whatif, clock."""
+"""History and time: verify, sweep, replay, whatif, clock."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ from maestro.continuation.checkpoint import Checkpoint
 from maestro.errors import IntegrityError, InvalidInput
 from maestro.ids import ContinuationId
 from maestro.policy.policy import policy_of
-from maestro.runtime import verbs, verification
+from maestro.runtime import sweeping, verbs, verification
 from maestro.runtime import whatif as whatifs
 from maestro.runtime.verbs import Installation
 
@@ -38,6 +38,15 @@ async def verify(call: Call, id: MaybeId = None) -> None:
         raise IntegrityError(
             f"{len(broken)} of {len(rows)} are damaged: {', '.join(broken)}", hint="restore from an export"
         )
+
+
+async def sweep(call: Call) -> None:
+    """Drop the blocks that no log and no open tick refers to, if nobody put them for a day. Nothing else changes."""
+    at = await call.at()
+    swept = {str(partition): await sweeping.sweep(at, partition) for partition in verbs.partitions(at)}
+    total = sum(swept.values())
+    data: dict[str, JsonValue] = {"blocks": total, "partitions": dict(swept)}
+    call.out.record(data, Text(f"{total} blocks that nothing refers to are gone"))
 
 
 async def replay(

@@ -2,7 +2,8 @@
 
 Mark and sweep over one partition: every log and every open journal is read, what they refer to stays, and of the rest
 whatever has not been put for a day goes. A tick that refers to a block has put it within the hour (see
-maestro.tick.blocks), so nothing that is about to be referred to is swept. Running it never harms.
+maestro.tick.blocks), so nothing that is about to be referred to is swept. Running it never harms: `maestro sweep` does,
+and no loop, since it reads every log.
 """
 
 from functools import partial

@@ -55,6 +55,8 @@ class Behaviour(Generic[S]):
     version: ClassVar[int] = 1
     pool: ClassVar[str] = "default"
     """`default`: one actor per awake continuation; `swarm`: many share one; `dedicated`: an actor of its own name."""
+    offered: ClassVar[bool] = True
+    """False for a kind that other code begets, and no person starts."""
     State: ClassVar[type[BaseModel]] = NoState
     chain: ClassVar[Chain] = Chain("behaviour", "Behaviour", 1)
     """What leads a stored state to today's version: the functions marked with @migrates."""
@@ -206,7 +208,8 @@ class Repertoire:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted({behaviour.name for behaviour in self._by_name.values()}))
+        """What a person can start, in the order of the alphabet."""
+        return tuple(sorted({behaviour.name for behaviour in self._by_name.values() if behaviour.offered}))
 
     def find(self, name: str) -> type[Behaviour[Any]]:
         """The behaviour that is, or once was, called `name`.

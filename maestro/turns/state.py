@@ -52,6 +52,7 @@ class Turn(Behaviour[TurnState]):
 
     name = "turn"
     pool = POOL
+    offered = False
 
     async def start(self, tick: Tick[TurnState]) -> Closing | None:
         birth = TurnBirth.model_validate(tick.about.input)

@@ -16,8 +16,9 @@ import pytest
 
 from maestro.cli.app import run
 from maestro.cli.errors import told as told_of
+from maestro.continuation.checkpoint import digest
 from maestro.errors import MaestroError
-from maestro.ids import Partition
+from maestro.ids import ContinuationId, Partition
 from maestro.tick.store import OutboxRow
 from tests.integration.cli_support import CALL_USD_MICROS, Town
 
@@ -505,6 +506,17 @@ async def _damage(town: Town, cid: str) -> Any:
     (line,) = await wire.execute("LRANGE", place, -1, -1)
     await wire.execute("LSET", place, -1, line[:-2] + b"x}")
     return wire.execute("LSET", place, -1, line)
+
+
+def test_a_block_that_nothing_refers_to_is_swept_after_a_day_and_no_other(maestro: Ask, town: Town):
+    cid = ContinuationId(counter(maestro))
+    stray = digest(b"left by a tick that never ended")
+    town.do(town.at.backend.blocks.put(cid, {stray: b"left by a tick that never ended"}))
+    assert maestro("sweep", "-o", "json").json == {"blocks": 0, "partitions": {"0": 0}}
+    maestro("clock", "advance", "2d")
+    assert maestro("sweep", "-o", "json").json["blocks"] >= 1
+    assert town.do(town.at.backend.blocks.get(cid, [stray])) == {}
+    assert maestro("verify").status == 0
 
 
 def test_the_clock_moves_when_it_is_told_to(maestro: Ask):
