@@ -315,6 +315,8 @@ class StoreMachine(RuleBasedStateMachine):
             wishes["timers"] = {"alarm": self.begun_ms + due_ms}
         if child is not None and ending != "finish":
             wishes["births"] = (child_birth(adopted, 0, BudgetVector({"usd": child})),)
+        if ending == "finish" and row.subscribed:
+            wishes["unsubscriptions"] = ((SUBJECT, "interest"),)  # as the fold does: the store asks nobody's status
         if ending == "finish" and row.parent is not None:
             wishes["family_mail"] = ((row.parent.cid, ended(row.cid)),)
         commit = finish(adopted, **wishes) if ending == "finish" else tick_end(adopted, **wishes)
@@ -494,7 +496,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert not row.done
         assert less <= max(0, row.free)
         row.granted += more - less
-        if more + less and row.holder is not None and more >= 0:
+        if more > 0 and row.holder is not None:
             row.controls.append(_granted(key))
         above = row.parent
         while above is not None:

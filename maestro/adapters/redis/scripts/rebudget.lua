@@ -18,9 +18,10 @@ end
 local at = now_ms()
 call('ZADD', P .. 'seen', at, member)
 
-local change = {}
+local change, richer = {}, false
 for resource, amount in pairs(less) do change[resource] = -amount end
 for resource, amount in pairs(more) do
+  richer = richer or amount > 0
   local granted, used = money(cid, resource)
   change[resource] = (change[resource] or 0) + amount + (granted and 0 or used)
 end
@@ -29,7 +30,7 @@ add(cid, 'g', less, -1)
 pass_on(cid, change)
 fact(cjson.encode({type = 'rebudgeted', cid = cid, change = change, by = ARGV[6], key = ARGV[5], at_ms = at}))
 -- a tick under way may be about to wait for this very grant
-if next(more) and (x[3] ~= '' or string.find(x[2], ',budget,', 1, true)) then
+if richer and (x[3] ~= '' or string.find(x[2], ',budget,', 1, true)) then
   put(cid, 'control', 'control:granted', ARGV[7], at)
 end
 return {'ok', call('HGETALL', P .. 'b:' .. cid)}
