@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -156,7 +156,8 @@ class Site:
             node = todo.pop()
             todo += node.get("children", [])
             if node["id"].startswith(prefix) and node["pid"]:
-                found[node["id"]] = psutil.Process(node["pid"])
+                with suppress(psutil.NoSuchProcess):  # it may end while the tree is being told
+                    found[node["id"]] = psutil.Process(node["pid"])
         return found
 
     def processes(self) -> list[psutil.Process]:
