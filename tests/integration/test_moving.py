@@ -117,7 +117,8 @@ async def test_a_sleeper_moves_in_a_storm_and_nothing_is_lost_or_heard_twice(sto
                 await stage.publish("storm.today", f"event-{number}")
             await asyncio.sleep(0.001)
 
-    async with Runtime(earth, Listener), Runtime(mars, Listener) as on_mars:
+    async with Runtime(earth, Listener) as on_earth, Runtime(mars, Listener) as on_mars:
+        await on_earth.until_quiet()  # it has subscribed: what is published before that is not for it
         writing, publishing = asyncio.create_task(writes_letters()), asyncio.create_task(publishes_to_both())
         await sent.wait()
         file = await export(earth.at, cid, "mars", move=True)
