@@ -502,7 +502,9 @@ async def test_forks_merge_by_the_laws_of_their_state(stage: Stage) -> None:
     before = await whole(stage)
     assert list(await steer.merge(stage.at, forks, origin)) == forks
     await stage.settle()
-    assert await stage.state(origin) == {
+    merged = await stage.state(origin)
+    merged["papers"].sort()  # the forks end in the same millisecond: either may come first
+    assert merged == {
         "count": 13,
         "best": 9,
         "papers": ["a", "c", "d"],

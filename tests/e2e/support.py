@@ -124,7 +124,9 @@ class Site:
     def is_quiet(self) -> bool:
         """Nothing is ready, held, on its way or to be repeated."""
         counts = self.counts()
-        busy = ("projections", "outbox", "timers", *(name for name in counts if name.startswith("ready:")))
+        busy = ("projections", "outbox", *(name for name in counts if name.startswith("ready:")))
+        if counts["timers"] > counts["waiting"]:  # each that waits for a person has one timer: that of its patience
+            return False
         return not any(counts[name] for name in busy) and not any(glance.holder for glance in self.glances())
 
     def glances(self) -> list[Glance]:
