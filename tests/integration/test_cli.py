@@ -23,7 +23,8 @@ from maestro.tick.store import OutboxRow
 from tests.integration.cli_support import CALL_USD_MICROS, Town
 
 PATIENCE_S = 20.0
-MAESTRO = [sys.executable, "-c", "from maestro.cli import main; main()"]
+LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background ignores it
+MAESTRO = [sys.executable, "-c", f"{LISTENING}; from maestro.cli import main; main()"]
 PAPER = '{"title": "Sleeping computations", "abstract": "on sleeping computations", "link": "https://example.org/1"}'
 
 
