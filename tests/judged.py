@@ -41,12 +41,12 @@ def arxiv_papers() -> dict[str, Document]:
     papers: dict[str, Document] = {}
     for day in sorted(require("arxiv-daily").glob("*.jsonl")):
         for line in day.read_text(encoding="utf-8").splitlines():
-            paper = json.loads(_mended(line))
+            paper = json.loads(mended(line))
             papers[paper["pdf_link"].rsplit("/", 1)[-1]] = Document(paper["title"], paper["abstract"])
     return papers
 
 
-def _mended(line: str) -> str:
+def mended(line: str) -> str:
     r"""`line` as JSON: one abstract of 2024-07-27 has a stray "\ " where a TeX command lost its first letter."""
     return re.sub(r"(?<!\\)\\ ", r"\\\\ ", line)
 
@@ -68,6 +68,11 @@ def ndcg(ranked: Sequence[int], gains: Mapping[int, int], depth: int = 10) -> fl
     """How near the first `depth` of `ranked` come to the best order, 0 to 1."""
     found = [gains.get(name, 0) for name in ranked[:depth]]
     return _discounted(found) / _discounted(sorted(gains.values(), reverse=True)[:depth])
+
+
+def recall(ranked: Sequence[int], gains: Mapping[int, int], depth: int = 100) -> float:
+    """The share of what was judged that stands among the first `depth` of `ranked`."""
+    return len(gains.keys() & set(ranked[:depth])) / len(gains)
 
 
 def _discounted(gains: Sequence[int]) -> float:

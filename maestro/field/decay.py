@@ -38,6 +38,7 @@ HALF_LIFE_MS: Mapping[SourceKind, int] = MappingProxyType(
         SourceKind.TOOL: 1 * _DAY_MS,  # can be had again by calling the tool, and is stale soon
         SourceKind.FILE: 30 * _DAY_MS,  # documents change slowly, and a re-read reinforces
         SourceKind.MEMORY: 180 * _DAY_MS,  # was judged worth keeping beyond one task
+        SourceKind.ROLLING: 1 * _DAY_MS,  # a value that nobody brought up to date for days says nothing of today
     }
 )
 """How long until the same score counts half, by source kind; DESIGN 8: one ordered set per half-life."""

@@ -31,6 +31,8 @@ class SourceKind(StrEnum):
     TOOL = "tool"
     FILE = "file"
     MEMORY = "memory"
+    ROLLING = "rolling"
+    """The newest value of something that changes: a clock, a gauge; it takes the place of the one before."""
 
 
 class EntryState(StrEnum):
@@ -68,9 +70,15 @@ class Entry(BaseModel):
     reinforcements: Annotated[int, Field(ge=0)] = 0
     score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     """Of the last ranking against the goal; time and use are not in it."""
+    degraded: bool = False
+    """The score is not the engine's: it was away when the entry was ranked (`steady`)."""
     state: EntryState = EntryState.SHOWN
     provenance: Provenance = Provenance()
     links: tuple[str, ...] = ()
+    supersedes: EntryId | None = None
+    """The entry that this one corrects or takes the place of."""
+    sketch: tuple[int, ...] = ()
+    """Of its text, by which near-duplicates are known (`likeness`)."""
     taint: Literal["trusted", "untrusted"] = "untrusted"
     """Whatever came from outside is untrusted: no tool with side effects acts on it alone."""
 

@@ -31,6 +31,7 @@ from maestro.field.decay import (
     weight,
 )
 from maestro.field.entry import Entry, EntryState, SourceKind
+from maestro.field.views import View
 from maestro.ids import EntryId, TimeMs
 
 
@@ -89,6 +90,14 @@ class Weighed:
 
     entry: Entry
     weight: float
+    stands_for: tuple[EntryId, ...] = ()
+    """Near-duplicates that it was merged with and entries that it supersedes (`arrange`)."""
+    view: View = View.FULL
+    """The most of it that is shown; less where there is no room."""
+    levels: int = 6
+    """Of headings, where the view is an outline."""
+    inside: Mapping[EntryId, View | None] = field(default_factory=lambda: MappingProxyType({}))
+    """Section -> its view, where it has one of its own; None for one that is not shown."""
 
 
 def project(current: Field, delta: Delta, scores: Mapping[EntryId, float]) -> Field:

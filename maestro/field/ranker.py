@@ -56,3 +56,17 @@ def checked_scores(scores: Sequence[float], expected: int) -> list[float]:
         if not 0 <= score <= 1:  # NaN is neither
             raise RankerFailed(f"score {place} of the ranker is {score}, not within 0..1", place=place, score=score)
     return [float(score) for score in scores]
+
+
+def scores_by_id(rows: Sequence[tuple[str, float]], asked: Sequence[str]) -> list[float]:
+    """The scores of `asked`, in that order, out of an answer of (entry, score) rows in any order.
+
+    Raises:
+        RankerFailed: an entry is named twice, not at all, or was not asked about; or a score is none.
+    """
+    found = dict(rows)
+    if len(found) != len(rows):
+        raise RankerFailed("the ranker named an entry twice", given=len(rows), expected=len(asked))
+    if found.keys() != set(asked):
+        raise RankerFailed("the ranker scored other entries than it was asked", given=len(rows), expected=len(asked))
+    return checked_scores([found[name] for name in asked], len(asked))

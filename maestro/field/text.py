@@ -1,15 +1,13 @@
-"""Text as the `local` engine reads it: words, stems, and how much a word says about a topic.
+"""Text as the `local` engine reads it: words, clauses, stems, acronyms.
 
 Invariants: pure functions of the text, the same in every process (nothing depends on `hash()`); no corpus is consulted,
 so that a score never moves because other documents came or went.
-What is not here: grammar, translation, or a full Porter stemmer. Stems only have to agree with each other.
+What is not here: how much a word says (`lexicon`), grammar, translation, a full Porter stemmer. Stems only have to
+agree with each other.
 """
 
-import math
 import re
-from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
 
 from maestro.field import vocabulary
 
@@ -57,32 +55,6 @@ def term(word: str) -> str | None:
     if lowered in STOPWORDS or (len(lowered) == 1 and lowered.isascii()):
         return None
     return stem(lowered)
-
-
-_WEIGHTS = {
-    stem(word): worth
-    for worth, table in (  # a stem in two tables gets the lower weight
-        (0.4, vocabulary.HALF_TELLING),
-        (0.2, vocabulary.SOME_TELLING),
-        (0.09, vocabulary.LITTLE_TELLING),
-        (0.04, vocabulary.HARDLY_TELLING),
-    )
-    for word in table.split()
-}
-_COMMON_PAIRS = frozenset(tuple(map(stem, pair.split())) for pair in vocabulary.COMMON_PAIRS.split(","))
-_COMMON_PAIR_WEIGHT = 0.09  # as much as one more common word
-
-
-def weight(stemmed: str) -> float:
-    """How much a stem narrows down a topic, 0.04 to 1: a fixed stand-in for inverse document frequency."""
-    return _WEIGHTS.get(stemmed, 1.0)
-
-
-def phrase_weight(stems: Sequence[str]) -> float:
-    """How much a run of stems narrows down: their number times their geometric mean; one common word dampens all."""
-    if all(pair in _COMMON_PAIRS for pair in pairwise(stems)):
-        return _COMMON_PAIR_WEIGHT
-    return len(stems) * math.prod(map(weight, stems)) ** (1 / len(stems))
 
 
 def acronym(word: str) -> str | None:

@@ -111,7 +111,10 @@ def show(view: View, findings: Sequence[Mapping[str, JsonValue]], node: str | No
         "goal": c.goal.model_dump(mode="json"),
         "parent": c.parent,
         "root": c.root,
-        "children": [{"id": cid, **child.model_dump(mode="json")} for cid, child in c.children.items()],
+        "children": [
+            {"id": cid, **child.model_dump(mode="json", exclude={"spawn", "place"})}
+            for cid, child in c.children.items()
+        ],
         "forked_from": c.forked_from.model_dump(mode="json") if c.forked_from else None,
         "rev": g.rev,
         "epoch": g.epoch,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from random import Random
 from statistics import fmean, linear_regression
 
 import pytest
@@ -13,7 +14,7 @@ from maestro.budget.vector import BudgetVector
 from maestro.clock import ManualClock
 from maestro.continuation.directive import Closing, Sleep
 from maestro.continuation.mail import Mail
-from maestro.field.compose import estimate_tokens
+from maestro.field.manifest import estimate_tokens
 from maestro.pager.dispatch import ModelCallResult
 from maestro.pager.request import ModelRequest
 from maestro.policy.question import PolicyConfig
@@ -27,9 +28,7 @@ from tests.stage import PRICES, CountingModel, Stage, result
 
 TICKS = 1_000
 LOOK_EVERY = 10
-HOURS_3_MS = (
-    3 * 3_600_000
-)  # between two ticks: what is new outweighs what is old, and one entry leaves for each that comes
+BETWEEN_MS = 4_000_000  # two ticks: what is new outweighs what is old, and one entry leaves for each that comes
 ENTRIES = 200
 PROMPT_TOKENS = 200_000
 WORDS = "the budget of a sleeper is the same to the bit after three weeks of sleep and one event "
@@ -87,13 +86,13 @@ async def test_a_thousand_ticks_with_a_prompt_of_200_000_tokens_take_the_same_ro
     )
     await stage.settle()
     for number in range(ENTRIES):
-        await stage.advance(HOURS_3_MS)
+        await stage.advance(BETWEEN_MS)
         await stage.publish("news.today", f"paper-{number}", paper(number))
         await stage.settle()
 
     stored: list[int] = []
     for tick in range(TICKS):
-        await stage.advance(HOURS_3_MS)
+        await stage.advance(BETWEEN_MS)
         await stage.publish("news.today", f"later-{tick}", paper(ENTRIES + tick))
         await verbs.send(stage.at, cid, "go on")
         await stage.settle()
@@ -116,7 +115,10 @@ async def test_a_thousand_ticks_with_a_prompt_of_200_000_tokens_take_the_same_ro
 
 
 def paper(number: int) -> dict[str, JsonValue]:
-    return {"title": f"Paper {number} on sleep", "abstract": f"{number}: {WORDS * 35}"}
+    dice = Random(number)  # the same words in the same order would be near-duplicates, and read once
+    said = (WORDS * 17).split() + [f"idea-{dice.randrange(10_000)}" for _ in range(200)]
+    dice.shuffle(said)
+    return {"title": f"Paper {number} on sleep", "abstract": f"{number}: {' '.join(said)} "}
 
 
 def line_through(heights: Sequence[int]) -> tuple[float, float]:

@@ -1,12 +1,16 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro.continuation.goal import GoalFrame
-from maestro.errors import ContextOverflow
-from maestro.field.compose import MESSAGE_TOKENS, Composed, View, compose, estimate_tokens
-from maestro.field.entry import Entry, EntryState
+from maestro.errors import ContextOverflow, IntegrityError
+from maestro.field.compose import Compression, compose, stable_messages
+from maestro.field.entry import Entry, EntryState, SourceKind
+from maestro.field.manifest import MESSAGE_TOKENS, Composed, cut, estimate_tokens, rebuilt, sha256
 from maestro.field.project import Weighed
+from maestro.field.views import View, sections
 from tests.unit.field.entries import NOW, an_entry
 
 GOAL = GoalFrame(goal="Follow volcanoes", constraints=("cheaply",), questions=("which erupt?",), keywords=("lava",))
@@ -136,3 +140,142 @@ def test_the_budget_is_never_exceeded_and_lighter_never_shows_more_than_heavier(
     assert depth == sorted(depth, reverse=True)
     assert composed.manifest.left_out == depth.count(0)
     assert not question.strip() or composed.messages[-1].content.endswith(question)
+
+
+def parts_of(composed: Composed) -> list[str]:
+    return [composed.system, *(message.content for message in composed.messages)]
+
+
+CLOCK = an_entry("clock", kind=SourceKind.ROLLING, body="12:00", source="clock", at_ms=NOW - 5)
+PAGE = an_entry(
+    "page", body="# Intro\nIt is long. Very.\n## Method\nWe dig.\n# Results {#results}\nLava.", source="file"
+)
+
+
+@pytest.mark.spec("03.5")
+@pytest.mark.shows("7.8")
+def test_the_manifest_accounts_for_every_byte_and_gives_the_request_back_from_its_parts() -> None:
+    composed = compose(GOAL, weighed(PIN, B, CLOCK, A), "What now?", "1 unread", 10_000, hidden={"mail": 3})
+    spans = composed.manifest.spans
+    texts = parts_of(composed)
+    assert sum(span.bytes for span in spans) == len("".join(texts).encode())
+    parts = {sha256(piece.encode()): piece.encode() for pieces in cut(texts, spans) for piece in pieces}
+    assert rebuilt(spans, parts) == texts
+    assert [span.id for span in spans if span.id] == [line.id for line in composed.manifest.lines]
+    assert {span.what for span in spans} == {"goal", "heading", "entry", "hidden", "digest", "break", "question"}
+
+
+@pytest.mark.spec("03.5")
+def test_a_byte_more_less_or_other_than_the_manifest_says_is_found() -> None:
+    composed = compose(GOAL, weighed(A), "What now?", "", 10_000)
+    for changed in ("What now", "What now??", "What Now?"):
+        with pytest.raises(IntegrityError):
+            cut([*parts_of(composed)[:-1], changed], composed.manifest.spans)
+    with pytest.raises(IntegrityError):
+        rebuilt(composed.manifest.spans, {})
+
+
+@pytest.mark.spec("03.13")
+@given(st.lists(st.integers(0, 9), unique=True, max_size=10), st.lists(st.text(max_size=30), min_size=2, max_size=5))
+def test_what_is_stable_is_a_byte_prefix_of_the_next_prompt(ranked, questions) -> None:
+    made = [an_entry(f"entry {number}", at_ms=NOW + number) for number in ranked]
+    before = parts_of(compose(GOAL, weighed(PIN, *made), "first", "2 unread", 100_000))
+    for question in questions:
+        made.reverse()  # ranks move, and another question is asked
+        after = parts_of(compose(GOAL, weighed(PIN, *made), question, "", 100_000))
+        stable = 1 + stable_messages(before[1:]) + bool(made)
+        assert after[:stable] == before[:stable]
+
+
+def test_pins_are_worth_a_cache_breakpoint_and_nothing_else_is() -> None:
+    assert stable_messages(parts_of(compose(GOAL, weighed(PIN, A), "q", "", 10_000))[1:]) == 1
+    assert stable_messages(parts_of(compose(GOAL, weighed(A), "q", "", 10_000))[1:]) == 0
+
+
+@pytest.mark.spec("03.6")
+def test_over_twenty_ticks_the_share_of_the_prompt_that_a_provider_can_cache_is_told() -> None:
+    made = [an_entry(f"entry {number}", at_ms=NOW + number, body=BODY) for number in range(20)]
+    composed = [compose(GOAL, weighed(PIN, *made), f"question {tick}", "", 24_000) for tick in range(20)]
+    prompts = ["".join(parts_of(one)) for one in composed]
+    shares = [_shared(one, two) / len(two) for one, two in itertools.pairwise(prompts)]
+    print(f"\ncached-prefix share over 20 ticks: least {min(shares):.3f}")
+    assert min(shares) > 0.9
+
+
+def _shared(one: str, two: str) -> int:
+    return next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+
+
+def test_rolling_values_stand_after_what_is_ranked_and_before_the_last_words() -> None:
+    *_, ranked, rolling, last = parts_of(compose(GOAL, weighed(CLOCK, A, B), "q", "", 10_000))
+    assert ranked.startswith("From arxiv:")
+    assert rolling.startswith("As of now:")
+    assert "12:00" in rolling
+    assert last == "q"
+
+
+@pytest.mark.spec("03.14")
+def test_what_is_hidden_leaves_its_number_where_it_was() -> None:
+    *_, ranked, _ = parts_of(compose(GOAL, weighed(A), "q", "", 10_000, hidden={"arxiv": 2, "mail": 1}))
+    arxiv, mail = ranked.split("\nFrom mail:")
+    assert arxiv.startswith("From arxiv:")
+    assert arxiv.endswith("\n(2 hidden)")
+    assert mail == "\n(1 hidden)"
+
+
+@pytest.mark.spec("03.16")
+@pytest.mark.parametrize(
+    ("view", "seen", "unseen"),
+    [
+        (View.FULL, ["We dig.", "Lava."], []),
+        (View.SUMMARY, ["page", "It is long."], ["Very.", "Lava."]),
+        (View.OUTLINE, ["# Intro #", "## Method #", "# Results #results"], ["We dig."]),
+        (View.TITLE, ["page"], ["Intro"]),
+    ],
+)
+def test_an_entry_is_shown_in_the_view_that_it_was_given(view: View, seen: list[str], unseen: list[str]) -> None:
+    composed = compose(GOAL, [Weighed(PAGE, 0.5, view=view)], "q", "", 10_000)
+    text = composed.messages[0].content
+    assert all(part in text for part in seen), text
+    assert not any(part in text for part in unseen), text
+    assert composed.manifest.lines[0].view is view
+
+
+def test_an_outline_has_as_many_levels_as_asked() -> None:
+    text = compose(GOAL, [Weighed(PAGE, 0.5, view=View.OUTLINE, levels=1)], "q", "", 10_000).messages[0].content
+    assert "# Intro" in text
+    assert "Method" not in text
+
+
+@pytest.mark.spec("03.8")
+def test_a_section_has_the_same_id_in_every_re_read_and_keeps_the_one_that_it_was_given() -> None:
+    again = PAGE.model_copy(update={"body": PAGE.body.replace("We dig.", "We dig deeper.").replace("Very.", "")})
+    ids = [section.id for section in sections(PAGE)]
+    assert ids == [section.id for section in sections(again)]
+    assert len(set(ids)) == 3
+    assert ids[-1] == "#results"
+    assert [section.text for section in sections(PAGE)] == ["It is long. Very.", "We dig.", "Lava."]
+
+
+def test_two_sections_of_one_name_have_two_ids_and_a_comment_in_code_is_no_heading() -> None:
+    page = an_entry("p", body="# Day\na\n# Day\nb\n```\n# no heading\n```\n")
+    assert len({section.id for section in sections(page)}) == len(sections(page)) == 2
+
+
+OLD, NEW = (an_entry(name, at_ms=NOW + at, body="One. " * 60) for at, name in enumerate(("old", "new")))
+
+
+@pytest.mark.parametrize(
+    ("policy", "left"),
+    [
+        (Compression.SMART, {OLD.id: View.FULL, NEW.id: View.TITLE}),
+        (Compression.SUMMARIZE_OLD, {NEW.id: View.FULL, OLD.id: View.SUMMARY}),
+        (Compression.TRUNCATE_OLDEST, {NEW.id: View.FULL}),
+    ],
+)
+def test_who_gives_way_is_the_policys_word(policy: Compression, left: dict[str, View]) -> None:
+    top = weighed(OLD, NEW)  # the old one ranks higher
+    whole = compose(GOAL, top, "q", "", 10_000, policy=policy).manifest.tokens
+    tight = compose(GOAL, top, "q", "", whole - 40, policy=policy)
+    assert views(tight) == left
+    assert tight.manifest.tokens <= whole - 40

@@ -6,9 +6,10 @@ import pytest
 
 from maestro.continuation.goal import GoalFrame
 from maestro.errors import RankerFailed
+from maestro.field.lexicon import LEAST, SHIPPED, counted
 from maestro.field.local import LocalRanker, relevance
 from maestro.field.ranker import RELEVANT, Ranker, checked_scores
-from maestro.field.text import acronym, stem, term, weight, words
+from maestro.field.text import acronym, stem, term, words
 from tests.unit.field.entries import an_entry
 
 GOAL = GoalFrame(goal="Volcanic eruptions: early warning from seismic signals.")
@@ -118,6 +119,7 @@ def test_hyphens_part_words_and_capitals_make_acronyms() -> None:
 
 
 def test_a_common_word_narrows_down_less_than_a_rare_one() -> None:
+    weight = SHIPPED.weight
     assert weight(stem("approach")) < weight(stem("network")) < weight(stem("graph")) < weight(stem("volcano"))
 
 
@@ -129,3 +131,20 @@ def test_scores_that_break_the_promise_of_a_ranker_are_refused(scores: list[floa
 
 def test_scores_that_keep_it_are_taken() -> None:
     assert checked_scores([0, 1], expected=2) == [0.0, 1.0]
+
+
+def test_in_a_collection_the_word_that_all_have_says_nothing_and_the_rare_one_decides() -> None:
+    volcanoes = [an_entry(f"Volcano {name}", body="Lava.") for name in ("etna", "fuji", "hekla", "etna erupts")]
+    lexicon = counted(volcanoes)
+    assert LEAST <= lexicon.weight(stem("volcano")) < 0.1
+    assert lexicon.weight(stem("volcano")) < lexicon.weight(stem("etna")) < lexicon.weight(stem("fuji"))
+    goal = GoalFrame(goal="volcano fuji")
+    best = max(volcanoes, key=lambda entry: relevance(goal, entry, lexicon))
+    assert best.title == "Volcano fuji"
+
+
+def test_the_same_collection_counted_in_another_order_is_the_same_lexicon() -> None:
+    entries = [ON_TOPIC, ASIDE, OFF_TOPIC]
+    one, other = counted(entries), counted(entries[::-1])
+    assert one.name == other.name != counted(entries[1:]).name
+    assert all(relevance(GOAL, entry, one) == relevance(GOAL, entry, other) for entry in entries)
