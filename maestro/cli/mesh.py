@@ -8,6 +8,7 @@ import typer
 from pydantic import JsonValue, ValidationError
 from rich.text import Text
 
+from maestro.bootstrap import event_types
 from maestro.cli import reading
 from maestro.cli.command import Call
 from maestro.cli.inert import inert
@@ -20,6 +21,7 @@ from maestro.mesh.source import SourceRecord, check_url
 from maestro.mesh.subject import check_pattern, check_subject, matches
 from maestro.runtime import verbs
 from maestro.runtime.publisher import MeshPublisher
+from maestro.runtime.redelivery import redeliver
 from maestro.runtime.verbs import PERSON, Installation
 
 EVENT_TYPE = "told"
@@ -33,15 +35,18 @@ async def publish(
     key: Annotated[
         str | None, typer.Option(help="The same key again is the same event, told once.", show_default=False)
     ] = None,
+    kind: Annotated[str, typer.Option("--type", help="What kind of fact; TYPE@2 for another version.")] = EVENT_TYPE,
 ) -> None:
     """Publish an event to all who subscribed. Published means durable."""
     value = reading.json_value(payload, "json")
     at = await call.at()
     now_ms = await at.backend.clock.now_ms()
+    name, _, version = kind.partition("@")
     event = new_event(
-        check_subject(subject), EVENT_TYPE, PERSON, key or new_token("event"), value, now_ms, at.tenant, taint="trusted"
-    )
-    published = await MeshPublisher(at.backend.router, at.backend.partitions).publish(event)
+        check_subject(subject), name, PERSON, key or new_token("event"), value, now_ms, at.tenant, taint="trusted"
+    ).model_copy(update={"version": int(version) if version.isdecimal() else 1})
+    types = event_types(call.settings)
+    published = await MeshPublisher(at.backend.router, at.backend.partitions, types).publish(event)
     others = ", and the other partitions follow" if at.backend.partitions > 1 else ""
     words = "was published before; nothing changed" if published.duplicate else f"matched {published.matched}{others}"
     data: dict[str, JsonValue] = {"id": event.id, "duplicate": published.duplicate, "matched": published.matched}
@@ -69,10 +74,18 @@ async def events(
 
 
 async def dead_letters(
-    call: Call, limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 100
+    call: Call,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 100,
+    again: Annotated[
+        str | None, typer.Option("--redeliver", metavar="ID", help="Deliver this one again.", show_default=False)
+    ] = None,
 ) -> None:
     """What could not be delivered, and why."""
     at = await call.at()
+    if again is not None:
+        count = await redeliver(at.backend, again)
+        call.out.record({"id": again, "redelivered": count}, Text(f"{again} is delivered again."))
+        return
     letters = [
         orjson.loads(letter)
         for partition in verbs.partitions(at)
@@ -83,11 +96,16 @@ async def dead_letters(
 
 async def sources(
     call: Call,
-    add: Annotated[str | None, typer.Option(metavar="SUBJECT=URL", help="Poll this feed under that subject.")] = None,
+    add: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SUBJECT=URL", help="A feed, or file:///FOLDER, maildir:///FOLDER, cron:LINE, every:SECONDS."
+        ),
+    ] = None,
     every_s: Annotated[int, typer.Option(min=1, help="With --add: how often.")] = 900,
     remove: Annotated[str | None, typer.Option(metavar="NAME", help="Poll it no more.")] = None,
 ) -> None:
-    """The feeds that are polled, once for all who subscribed."""
+    """The sources that are polled, once for all who subscribed: feeds, folders, mail, schedules."""
     at = await call.at()
     if add is not None:
         record = await _add(at, add, every_s)

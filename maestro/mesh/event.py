@@ -12,7 +12,7 @@ Source: spec/04 section 2; PROMISES B75-B79.
 """
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
@@ -41,6 +41,8 @@ class Event(BaseModel):
     subject: str
     type: str
     """What kind of fact: `feed.item`, `source.degraded` ..."""
+    version: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Of the type: what its payload looks like, where somebody described it (schemas.py)."""
     source: str
     """Who says so; set by the one who lets it in, never by the caller."""
     key: str
@@ -60,13 +62,7 @@ class Event(BaseModel):
     @field_validator("type", "source")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
-            raise InvalidInput(
-                f"{name[:40]!r} names no type or source of events",
-                field="type or source",
-                hint="use 1 to 128 of letters, digits and '_.:/-', beginning with a letter or digit",
-            )
-        return name
+        return check_name(name)
 
     @field_validator("key")
     @classmethod
@@ -110,6 +106,21 @@ class Event(BaseModel):
     @classmethod
     def _check_tenant(cls, tenant: TenantId) -> TenantId:
         return TenantId(check_label(tenant, "tenant"))
+
+
+def check_name(name: str) -> str:
+    """`name` as a type or source of events.
+
+    Raises:
+        InvalidInput: other than 1 to 128 letters, digits and '_.:/-', beginning with a letter or digit.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name[:40]!r} names no type or source of events",
+            field="type or source",
+            hint="use 1 to 128 of letters, digits and '_.:/-', beginning with a letter or digit",
+        )
+    return name
 
 
 def new_event(

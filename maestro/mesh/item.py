@@ -1,9 +1,9 @@
-"""Feed items: one entry of a feed as the mesh knows it, its identity, and the event it becomes.
+"""Items: one piece of news of a source as the mesh knows it, its identity, and the event it becomes.
 
 Invariants:
 - the key is the item's guid, else its link, else the hash of its text: the same for every poll of the same item;
 - any item, whatever a feed put into it, becomes a valid event: texts are capped, long keys are hashed;
-- an item's event is untrusted, always.
+- an item's event is untrusted, but for that of a schedule, which is our own clock's word.
 
 Source: spec/04 section 4 (identity by guid or link); PROMISES B73-B75.
 """
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from maestro.ids import TenantId, TimeMs
-from maestro.mesh.event import MAX_KEY_CHARS, Event, new_event
+from maestro.mesh.event import MAX_KEY_CHARS, Event, Taint, new_event
 
-ITEM_EVENT = "feed.item"
+ITEM_EVENTS = {"rss": "feed.item", "files": "file.changed", "mail": "mail.arrived", "schedule": "schedule.due"}
+"""Kind of source -> type of the events that its items become."""
 MAX_TITLE_CHARS = 500
 MAX_ABSTRACT_CHARS = 20_000
 MAX_LINK_CHARS = 2_048
@@ -30,7 +31,7 @@ _SEPARATOR = "\x1f"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One entry of a feed, cleaned: plain text without control characters."""
+    """One entry of a feed, one file or one mail, cleaned: plain text without control characters."""
 
     title: str
     link: str = ""
@@ -65,7 +66,7 @@ def seen_keys(item: Item) -> tuple[str, ...]:
     return (key, fingerprint(item)) if len(item.title) + len(item.abstract) >= TELLING_CHARS else (key,)
 
 
-def item_event(item: Item, subject: str, source: str, tenant: TenantId, now_ms: TimeMs) -> Event:
+def item_event(item: Item, subject: str, source: str, tenant: TenantId, now_ms: TimeMs, kind: str = "rss") -> Event:
     """The event that tells subscribers of `item`."""
     payload: dict[str, JsonValue] = {
         "title": item.title[:MAX_TITLE_CHARS],
@@ -77,7 +78,8 @@ def item_event(item: Item, subject: str, source: str, tenant: TenantId, now_ms: 
         "date_clamped": item.date_clamped,
         "announce_type": None if item.announce_type is None else item.announce_type[:MAX_NAME_CHARS],
     }
-    return new_event(subject, ITEM_EVENT, source, item_key(item), payload, now_ms, tenant=tenant, taint="untrusted")
+    taint: Taint = "trusted" if kind == "schedule" else "untrusted"
+    return new_event(subject, ITEM_EVENTS[kind], source, item_key(item), payload, now_ms, tenant=tenant, taint=taint)
 
 
 def _digest(text: str) -> str:

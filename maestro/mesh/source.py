@@ -1,4 +1,7 @@
-"""Sources: what the mesh remembers of a feed between two polls, and the pure rules of polling it.
+"""Sources: what the mesh remembers of a source between two polls, and the pure rules of polling it.
+
+A source is a feed (http, https), a folder of files (file), a mail folder (maildir), or a schedule (cron, every): each
+is read by its kind's reader, and all live by the same rules.
 
 Invariants:
 - an item is new once: it is known again by its key and by its text, whichever of the two the feed changes;
@@ -10,7 +13,7 @@ The first document is news too: a day's announcements are what a subscriber came
 archive does not flood anybody: at most `first_poll_limit` items of the first document are told, in the order of the
 document (newest first, in feeds); the rest is counted in `items_skipped` and never told.
 
-What is not here: fetching and parsing (adapters/feeds), storage, and the loop (actors/sources).
+What is not here: reading (adapters/feeds, adapters/files), storage, and the loop (actors/sources).
 
 Source: spec/04 section 4; PROMISES B72-B74, F77.
 """
@@ -22,12 +25,14 @@ from itertools import islice
 from typing import Annotated, Literal, Protocol, assert_never
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from maestro.errors import InvalidInput
 from maestro.ids import DEFAULT_TENANT, EventId, TenantId, TimeMs, check_label
 from maestro.mesh.event import Event, new_event
 from maestro.mesh.item import Item, seen_keys
+from maestro.mesh.paths import folder_of
+from maestro.mesh.schedule import parse_schedule
 from maestro.mesh.subject import check_subject
 
 SOURCE_SUBJECT = "source"
@@ -41,19 +46,21 @@ LONGEST_RETRY_AFTER_MS = 24 * 3600 * 1000  # a server that says "in a year" does
 SEEN_WINDOW = 4_096  # at most two per item: a month of an arXiv category; about 100 KB of the record
 MAX_URL_CHARS = 2_048
 
+Kind = Literal["rss", "files", "mail", "schedule"]
+_KINDS: dict[str, Kind] = {"file": "files", "maildir": "mail", "cron": "schedule", "every": "schedule"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 class SourceRecord(BaseModel):
-    """One feed: what was asked for, and where its polling stands."""
+    """One source: what was asked for, and where its polling stands."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     name: str
     tenant: TenantId = DEFAULT_TENANT
-    kind: Literal["rss"] = "rss"
-    """RSS and Atom alike: the document says which."""
+    kind: Kind = "rss"
+    """By the scheme of its address. RSS and Atom are one: the document says which."""
     subject: str
     url: str
     every_ms: int = DEFAULT_EVERY_MS
@@ -74,6 +81,18 @@ class SourceRecord(BaseModel):
     last_ok_ms: TimeMs | None = None
     items_published: Annotated[int, Field(ge=0)] = 0
     items_skipped: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_kind(cls, given: object) -> object:
+        """The kind, and how much of a first poll is told, follow from the address."""
+        if not isinstance(given, dict) or not isinstance(given.get("url"), str):
+            return given
+        kind = kind_of(given["url"])
+        first = (
+            {"first_poll_limit": 0} if kind == "schedule" else {}
+        )  # what was due before it was asked for is nobody's
+        return {"kind": kind, **first, **given}
 
     @field_validator("name")
     @classmethod
@@ -122,7 +141,7 @@ class SourceRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The feed answered with a whole, well-formed document."""
+    """The source answered with all that it has now, whole and well-formed."""
 
     items: tuple[Item, ...]
     etag: str | None = None
@@ -161,6 +180,16 @@ class Published:
     matched: int
 
 
+class Reader(Protocol):
+    async def fetch(self, url: str, etag: str | None, last_modified: str | None, now_ms: TimeMs) -> Fetched:
+        """What the source at `url` has now, or word that it is what these validators stand for.
+
+        Raises:
+            FeedError: anything else; nothing of what came may be used.
+        """
+        ...
+
+
 class Publisher(Protocol):
     async def publish(self, event: Event) -> Published:
         """The event is durable and with all who match; the same (source, key) again changes nothing.
@@ -189,13 +218,29 @@ class SourceRecords(Protocol):
         ...
 
 
+def kind_of(url: str) -> Kind:
+    """What kind of source an address names, by its scheme; a feed where nothing else is said."""
+    return _KINDS.get(url.partition(":")[0], "rss")
+
+
 def check_url(url: str) -> str:
-    """`url` as an address that a source may poll.
+    """`url` as an address that a source may have.
 
     Raises:
-        InvalidInput: not http or https, without a host, with a password in it, or too long.
+        InvalidInput: none of the kinds, without host or absolute path, with a password in it, never due, or too long.
     """
-    hint = "give an address such as https://example.org/feed.xml"
+    match kind_of(url):
+        case "schedule":
+            parse_schedule(url)
+        case "files" | "mail":
+            folder_of(url)
+        case "rss":
+            _check_feed(url)
+    return url
+
+
+def _check_feed(url: str) -> None:
+    hint = "give an address such as https://example.org/feed.xml, or file:, maildir:, cron:, every:"
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and parts.hostname is not None and parts.port != 0
@@ -205,7 +250,6 @@ def check_url(url: str) -> str:
         raise InvalidInput(f"{url[:80]!r} is no address of a feed", field="url", hint=hint)
     if parts.password is not None:
         raise InvalidInput("the address has a password in it", field="url", hint="leave it out: records are shown")
-    return url
 
 
 def new_items(record: SourceRecord, items: Iterable[Item]) -> tuple[Item, ...]:
@@ -290,9 +334,15 @@ def _well(record: SourceRecord, now_ms: TimeMs, status: int) -> SourceRecord:
             "last_error": None,
             "last_status": status,
             "last_ok_ms": now_ms,
-            "next_poll_ms": now_ms + record.every_ms,
+            "next_poll_ms": _next_poll_ms(record, now_ms),
         }
     )
+
+
+def _next_poll_ms(record: SourceRecord, now_ms: TimeMs) -> TimeMs:
+    if record.kind == "schedule":
+        return parse_schedule(record.url).following(now_ms)
+    return TimeMs(now_ms + record.every_ms)
 
 
 def _unseen(record: SourceRecord, items: Iterable[Item]) -> Iterator[Item]:

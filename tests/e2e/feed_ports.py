@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maestro.adapters.memory.shelf import MemorySources
+from maestro.adapters.web.client import GuardedWeb
+from maestro.bootstrap import SourceReader
 from maestro.clock import ManualClock
 from maestro.mesh.event import Event
 from maestro.mesh.source import Published, SourceRecord
@@ -29,6 +31,7 @@ class Ports:
     clock: ManualClock
     publisher: Diary
     sources: MemorySources
+    reader: SourceReader
 
 
 async def open_ports(settings: str) -> Ports:
@@ -37,4 +40,4 @@ async def open_ports(settings: str) -> Ports:
         raise ConnectionError("the store does not answer")
     sources = MemorySources()
     await sources.save(SourceRecord(name="demo", subject="demo.papers", url=given["url"]))
-    return Ports(ManualClock(1_795_000_000_000), Diary(Path(given["diary"])), sources)
+    return Ports(ManualClock(1_795_000_000_000), Diary(Path(given["diary"])), sources, SourceReader(GuardedWeb()))

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from maestro.adapters.feeds.reader import DEFAULT_LIMITS, FeedLimits, FeedReader
+from maestro.adapters.web.client import GuardedWeb
 from maestro.errors import StoreUnavailable
 from maestro.mesh.event import Event
 from maestro.mesh.source import Published
@@ -53,6 +55,14 @@ class Shelf:
     @property
     def changes(self) -> list[str]:
         return [event.type for event in self.events.values() if event.type.startswith("source.")]
+
+
+@asynccontextmanager
+async def reading(limits: FeedLimits = DEFAULT_LIMITS) -> AsyncIterator[FeedReader]:
+    """A reader over the real web, which goes where an operator may send it."""
+    web = GuardedWeb()
+    yield FeedReader(web, limits)
+    await web.close()
 
 
 @asynccontextmanager

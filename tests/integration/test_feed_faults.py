@@ -14,7 +14,18 @@ from maestro.adapters.memory.shelf import MemorySources
 from maestro.errors import StoreUnavailable
 from maestro.ids import TimeMs
 from maestro.mesh.source import SourceRecord
-from tests.integration.feed_support import BROKEN_DAY, ArxivServer, Shelf, days, link_of, mended, papers, shared
+from maestro.mesh.web import WebLimits
+from tests.integration.feed_support import (
+    BROKEN_DAY,
+    ArxivServer,
+    Shelf,
+    days,
+    link_of,
+    mended,
+    papers,
+    reading,
+    shared,
+)
 
 NOW = TimeMs(1_795_000_000_000)
 MINUTE = 60_000
@@ -68,7 +79,8 @@ def whole(tmp_path: Path) -> Iterator[ArxivServer]:
 @pytest.fixture
 async def readers() -> AsyncIterator[tuple[FeedReader, FeedReader]]:
     """One that waits for a slow machine, and one that has no time for a server that hangs."""
-    async with FeedReader(FeedLimits(deadline_ms=30_000)) as patient, FeedReader(FeedLimits(deadline_ms=300)) as hasty:
+    slow, fast = (FeedLimits(WebLimits(deadline_ms=ms)) for ms in (30_000, 300))
+    async with reading(slow) as patient, reading(fast) as hasty:
         yield patient, hasty
 
 

@@ -8,13 +8,14 @@ from functools import partial
 import pytest
 
 from maestro.adapters.feeds.loop import FeedLoop
-from maestro.adapters.feeds.reader import FeedLimits, FeedReader
+from maestro.adapters.feeds.reader import FeedLimits
 from maestro.adapters.memory.shelf import MemorySources
 from maestro.cli.demo.feed import DemoFeed
 from maestro.clock import ManualClock
 from maestro.errors import NotFound, StoreUnavailable
 from maestro.mesh.source import SourceRecord
-from tests.integration.feed_support import Shelf
+from maestro.mesh.web import WebLimits
+from tests.integration.feed_support import Shelf, reading
 
 MINUTE = 60_000
 EVERY_MS = 15 * MINUTE
@@ -48,7 +49,7 @@ async def ports(feed: DemoFeed) -> Ports:
 
 @pytest.fixture
 async def loop(ports: Ports) -> AsyncIterator[FeedLoop]:
-    async with FeedReader(FeedLimits(deadline_ms=30_000)) as reader:
+    async with reading(FeedLimits(WebLimits(deadline_ms=30_000))) as reader:
         yield FeedLoop("demo", reader, ports)
 
 
@@ -104,7 +105,7 @@ async def test_a_loop_that_was_killed_goes_on_elsewhere_where_the_record_stands(
 ) -> None:
     await eventually(lambda: len(ports.publisher.items) == 8)
     running.cancel()
-    async with FeedReader() as reader:
+    async with reading() as reader:
         elsewhere = asyncio.create_task(FeedLoop("demo", reader, ports).run())
         feed.advance()
         ports.clock.advance(EVERY_MS)

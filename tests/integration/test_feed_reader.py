@@ -8,19 +8,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from maestro.adapters.feeds.reader import FeedLimits, FeedReader
+from maestro.adapters.feeds.reader import FeedLimits
 from maestro.errors import FeedError
 from maestro.ids import TimeMs
 from maestro.mesh.source import Document, Fetched, NotModified
-from tests.integration.feed_support import Script, answering, head, serving
+from maestro.mesh.web import WebLimits
+from tests.integration.feed_support import Script, answering, head, reading, serving
 
 NOW = TimeMs(1_795_000_000_000)
 FEED = b"<rss version='2.0'><channel><item><title>One</title><guid>1</guid></item></channel></rss>"
-LIMITS = FeedLimits(deadline_ms=30_000, max_bytes=100_000)
+LIMITS = FeedLimits(WebLimits(deadline_ms=30_000, max_bytes=100_000))
 
 
 async def fetch(script: Script, limits: FeedLimits = LIMITS, etag: str | None = None) -> Fetched:
-    async with serving(script) as url, FeedReader(limits) as reader:
+    async with serving(script) as url, reading(limits) as reader:
         return await reader.fetch(url, etag, None, NOW)
 
 
@@ -44,7 +45,7 @@ async def test_validators_are_sent_and_their_answer_understood() -> None:
         seen.append(request.lower())
         yield head(status="304 Not Modified")
 
-    async with serving(script) as url, FeedReader(LIMITS) as reader:
+    async with serving(script) as url, reading(LIMITS) as reader:
         assert await reader.fetch(url, '"x"', "Mon, 02 Mar 2026 00:00:00 GMT", NOW) == NotModified()
     assert b'if-none-match: "x"\r\n' in seen[0]
     assert b"if-modified-since: mon, 02 mar 2026 00:00:00 gmt\r\n" in seen[0]
@@ -88,7 +89,7 @@ async def test_a_server_that_never_answers_is_cut_off() -> None:
         await asyncio.sleep(300)
         yield b""
 
-    assert (await fault(script, FeedLimits(deadline_ms=200))).facts["reason"] == "timeout"
+    assert (await fault(script, FeedLimits(WebLimits(deadline_ms=200)))).facts["reason"] == "timeout"
 
 
 async def test_a_server_that_trickles_is_cut_off_although_it_never_pauses_for_long() -> None:
@@ -98,7 +99,7 @@ async def test_a_server_that_trickles_is_cut_off_although_it_never_pauses_for_lo
             yield b" "
             await asyncio.sleep(0.01)
 
-    assert (await fault(script, FeedLimits(deadline_ms=300))).facts["reason"] == "timeout"
+    assert (await fault(script, FeedLimits(WebLimits(deadline_ms=300)))).facts["reason"] == "timeout"
 
 
 async def test_a_connection_that_breaks_in_the_middle_is_a_fault() -> None:
@@ -118,14 +119,14 @@ async def test_an_answer_that_is_no_http_is_a_fault() -> None:
 async def test_nobody_listening_is_a_fault() -> None:
     async with serving(answering(FEED)) as url:
         pass
-    async with FeedReader(LIMITS) as reader:
+    async with reading(LIMITS) as reader:
         with pytest.raises(FeedError) as caught:
             await reader.fetch(url, None, None, NOW)
     assert caught.value.facts["reason"] == "connection"
 
 
 async def test_a_name_that_nobody_knows_is_a_fault_of_its_own() -> None:
-    async with FeedReader(LIMITS) as reader:
+    async with reading(LIMITS) as reader:
         with pytest.raises(FeedError) as caught:
             await reader.fetch("http://no-such-host.invalid/feed", None, None, NOW)
     assert caught.value.facts["reason"] == "dns"
@@ -163,7 +164,7 @@ async def test_a_packed_body_is_unpacked() -> None:
 
 async def test_a_packed_bomb_ends_at_the_limit() -> None:
     bomb = gzip.compress(b" " * 50_000_000)
-    assert len(bomb) < LIMITS.max_bytes
+    assert len(bomb) < LIMITS.web.max_bytes
     tracemalloc.start()
     error = await fault(answering(bomb, "Content-Encoding: gzip"))
     _, peak_bytes = tracemalloc.get_traced_memory()
@@ -194,7 +195,7 @@ async def test_redirects_are_followed_up_to_a_limit() -> None:
             yield head(f"Location: {asked}/feed", "Content-Length: 0", status="302 Found")
 
     assert isinstance(await fetch(script), Document)
-    assert (await fault(script, FeedLimits(max_redirects=3))).facts["reason"] == "redirects"
+    assert (await fault(script, FeedLimits(WebLimits(max_redirects=3)))).facts["reason"] == "redirects"
 
 
 async def test_the_body_of_a_redirect_is_not_read() -> None:
@@ -229,6 +230,6 @@ async def test_fetches_run_side_by_side() -> None:
         await both.wait()
         yield head() + FEED
 
-    async with serving(script) as url, FeedReader(LIMITS) as reader:
+    async with serving(script) as url, reading(LIMITS) as reader:
         read = await asyncio.gather(*(reader.fetch(url, None, None, NOW) for _ in range(2)))
     assert all(isinstance(document, Document) for document in read)

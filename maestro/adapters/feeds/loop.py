@@ -10,10 +10,9 @@ from typing import Protocol
 import structlog
 
 from maestro.adapters.feeds.poll import poll_once
-from maestro.adapters.feeds.reader import FeedReader
 from maestro.clock import Clock
 from maestro.errors import NotFound, StoreError
-from maestro.mesh.source import Publisher, SourceRecord, SourceRecords
+from maestro.mesh.source import Publisher, Reader, SourceRecord, SourceRecords
 
 STORE_RETRY_S = 2.0
 
@@ -34,7 +33,7 @@ class FeedPorts(Protocol):
 class FeedLoop:
     """Polls the source `name` for all its subscribers."""
 
-    def __init__(self, name: str, reader: FeedReader, ports: FeedPorts) -> None:
+    def __init__(self, name: str, reader: Reader, ports: FeedPorts) -> None:
         self._name = name
         self._reader = reader
         self._ports = ports

@@ -1,11 +1,10 @@
-"""One poll of one feed: fetch, tell what is new, remember.
+"""One poll of one source: fetch, tell what is new, remember.
 
 In that order, so that a crash in between repeats harmlessly: an item that was told but not remembered is told again
-under the same key, and the publisher knows it. A fault of the feed is an outcome; a fault of the store is not, and is
+under the same key, and the publisher knows it. A fault of the source is an outcome; a fault of the store is not, and is
 raised with nothing remembered.
 """
 
-from maestro.adapters.feeds.reader import FeedReader
 from maestro.errors import FeedError
 from maestro.ids import TimeMs
 from maestro.mesh.item import item_event
@@ -14,6 +13,7 @@ from maestro.mesh.source import (
     Fault,
     Outcome,
     Publisher,
+    Reader,
     SourceRecord,
     SourceRecords,
     after_poll,
@@ -23,7 +23,7 @@ from maestro.mesh.source import (
 
 
 async def poll_once(
-    record: SourceRecord, reader: FeedReader, publisher: Publisher, records: SourceRecords, now_ms: TimeMs
+    record: SourceRecord, reader: Reader, publisher: Publisher, records: SourceRecords, now_ms: TimeMs
 ) -> SourceRecord:
     """The record as saved after one poll; new items are published, and so is a change between well and degraded.
 
@@ -33,15 +33,16 @@ async def poll_once(
     outcome = await _fetch(record, reader, now_ms)
     if isinstance(outcome, Document):
         for item in new_items(record, outcome.items):
-            await publisher.publish(item_event(item, record.subject, record.event_source, record.tenant, now_ms))
+            event = item_event(item, record.subject, record.event_source, record.tenant, now_ms, record.kind)
+            await publisher.publish(event)
     after = after_poll(record, outcome, now_ms)
-    if (event := state_event(record, after, now_ms)) is not None:
-        await publisher.publish(event)
+    if (change := state_event(record, after, now_ms)) is not None:
+        await publisher.publish(change)
     await records.save(after)
     return after
 
 
-async def _fetch(record: SourceRecord, reader: FeedReader, now_ms: TimeMs) -> Outcome:
+async def _fetch(record: SourceRecord, reader: Reader, now_ms: TimeMs) -> Outcome:
     try:
         return await reader.fetch(record.url, record.etag, record.last_modified, now_ms)
     except FeedError as error:

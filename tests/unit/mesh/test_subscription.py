@@ -1,10 +1,11 @@
 import pytest
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from maestro.continuation.predicate import Predicate, holds
 from maestro.errors import InvalidInput
 from maestro.ids import TimeMs
 from maestro.mesh.event import new_event
-from maestro.mesh.subscription import Predicate, Subscription, holds, match
+from maestro.mesh.subscription import Subscription, match
 
 PREDICATE: TypeAdapter[Predicate] = TypeAdapter(Predicate)
 PAPER: JsonValue = {

@@ -1,0 +1,1 @@
+"""The web: calls that go nowhere but where `maestro.mesh.egress` lets them."""
