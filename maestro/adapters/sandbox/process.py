@@ -9,28 +9,22 @@ What it is not: a prison. User code runs as the same user, and may open files an
 
 import asyncio
 import os
-import signal
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import takewhile
 from typing import Any
 
 import orjson
 
+from maestro.adapters.sandbox.child import begun, ended
 from maestro.errors import InvalidInput
 from maestro.runtime.rehearsal import Sleeper, Verdict
 
 STATE_LIMIT_S = 2.0  # a migration is a function of a few kilobytes: a thousand times what one takes
 START_LIMIT_S = 120.0  # user modules may import what takes a minute on a busy machine
 MOST_ENDS = 3
-ANSWER_LIMIT_BYTES = 1 << 20
 _HIDDEN = ("MAESTRO_", "RAY_")
-_BEGIN = """import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from maestro.adapters.sandbox.worker import main
-main()"""
+_WORKER = "maestro.adapters.sandbox.worker"
 
 
 class Sandbox:
@@ -69,9 +63,7 @@ class Sandbox:
         """No process of the sandbox, nor of its children, is left."""
         process, self._process = self._process, None
         if process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.communicate()
+            await ended(process)
 
     async def _tried(self, batch: Sequence[Sleeper]) -> list[Verdict]:
         """Verdicts on the first of `batch`, at least on one: up to the one that ended the process, or on all."""
@@ -81,16 +73,17 @@ class Sandbox:
         process.stdin.write(b"".join(orjson.dumps(each) + b"\n" for each in asked))
         verdicts: list[Verdict] = []
         for sleeper in batch:
-            answer, ended = await self._answer(process, self._limit_s)
+            answer, how = await self._answer(process, self._limit_s)
             if answer is None:
                 self._ends[sleeper.behaviour, sleeper.version] += 1
-                return [*verdicts, Verdict(None, f"it {ended}", "mend the migration; the state is untouched")]
+                return [*verdicts, Verdict(None, f"it {how}", "mend the migration; the state is untouched")]
             verdicts.append(Verdict(answer["to_version"], answer["error"], answer["hint"]))
         return verdicts
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None:
-            self._process = await _begun()
+            visible = {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)}
+            self._process = await begun(_WORKER, visible)
             self.processes += 1
             await self._greet(self._process)
         return self._process
@@ -98,10 +91,10 @@ class Sandbox:
     async def _greet(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None  # noqa: S101 - it was begun with pipes
         process.stdin.write(orjson.dumps({"modules": self._modules, "limit_s": self._limit_s}) + b"\n")
-        answer, ended = await self._answer(process, START_LIMIT_S)
+        answer, how = await self._answer(process, START_LIMIT_S)
         if answer is None:
             names = ", ".join(self._modules)
-            raise InvalidInput(f"importing {names} {ended}", field="behaviours", hint="import them by hand to see why")
+            raise InvalidInput(f"importing {names} {how}", field="behaviours", hint="import them by hand to see why")
         if "refused" in answer:
             await self.close()
             refused = answer["refused"]
@@ -127,20 +120,3 @@ class Sandbox:
     def _untried(self, sleeper: Sleeper) -> Verdict:
         told = f"not tried: {MOST_ENDS} others of {sleeper.behaviour}, version {sleeper.version}, ended their process"
         return Verdict(None, told, "mend the migration; the state is untouched")
-
-
-async def _begun() -> asyncio.subprocess.Process:
-    """A process with our import path, in a session of its own, without what is named _HIDDEN."""
-    visible = {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)}
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        _BEGIN,
-        orjson.dumps(sys.path).decode(),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=visible,
-        limit=ANSWER_LIMIT_BYTES,
-        start_new_session=True,
-    )

@@ -3,35 +3,26 @@
     {"modules": [...], "limit_s": 2.0}            ->  {"ready": true} | {"refused": {message, field, hint}}
     {"behaviour": ..., "version": ..., "state"}   ->  {"to_version": ..., "error": ..., "hint": ...}
 
-Invariant: what user code reads, prints or closes on the standard streams reaches nobody; the protocol has descriptors
-of its own. One state that takes too long ends this process by alarm, also when nobody is left to end it.
+Invariant: one state that takes too long ends this process by alarm, also when nobody is left to end it.
 """
 
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import orjson
 from pydantic import JsonValue
 
+from maestro.adapters.sandbox.line import Answer, line_open
 from maestro.errors import MaestroError, Unservable
 from maestro.tick.behaviour import Repertoire, migrated, state_of
 
 LONGEST_LINE = 500
-STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 def main() -> None:
     """Serves until the other side closes."""
-    asked = os.fdopen(os.dup(STDIN), "rb")
-    answers = os.fdopen(os.dup(STDOUT), "wb")
-    _silence()
-
-    def answer(value: dict[str, JsonValue]) -> None:
-        answers.write(orjson.dumps(value) + b"\n")
-        answers.flush()
-
+    asked, answer = line_open()
     order = orjson.loads(asked.readline())
     known = _load(order["modules"], answer)
     while known is not None and (line := asked.readline()):
@@ -42,13 +33,7 @@ def main() -> None:
     os._exit(0)  # whatever threads and exit handlers user code has left behind
 
 
-def _silence() -> None:
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (STDIN, STDOUT, STDERR):
-        os.dup2(nowhere, stream)
-
-
-def _load(modules: list[str], answer: Callable[[dict[str, JsonValue]], None]) -> Repertoire | None:
+def _load(modules: list[str], answer: Answer) -> Repertoire | None:
     try:
         known = Repertoire.load(modules, installed=True)
     except MaestroError as error:

@@ -1,0 +1,45 @@
+"""What using tools needs from outside a tick; the same for all ticks of a process."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from maestro.tick.store import Journals
+from maestro.tools.breaker import CLOSED, Breaker
+from maestro.tools.calls import InlineTools, ToolRecords, ToolRunner
+from maestro.tools.registry import Toolbox
+
+
+class Breakers:
+    """The circuit breakers of a process, one per tool; on the clock of its event loop."""
+
+    def __init__(self) -> None:
+        self._by_tool: dict[str, Breaker] = {}
+
+    def retry_in_ms(self, tool: str) -> int:
+        return self._of(tool).retry_in_ms(_now_ms())
+
+    def begun(self, tool: str) -> None:
+        self._by_tool[tool] = self._of(tool).begun(_now_ms())
+
+    def ended(self, tool: str, well: bool) -> None:
+        self._by_tool[tool] = self._of(tool).succeeded() if well else self._of(tool).failed(_now_ms())
+
+    def _of(self, tool: str) -> Breaker:
+        return self._by_tool.get(tool, CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """Tools, who carries them out, and what is remembered of them."""
+
+    toolbox: Toolbox
+    workers: ToolRunner
+    """For tools that a process of their own runs."""
+    records: ToolRecords
+    journals: Journals
+    breakers: Breakers = field(default_factory=Breakers)
+    inline: ToolRunner = field(default_factory=InlineTools)
+
+
+def _now_ms() -> int:
+    return int(asyncio.get_running_loop().time() * 1000)

@@ -1,0 +1,84 @@
+"""The tools that this process knows, by name: found in modules, and offered by installed distributions.
+
+A class whose methods are tools is a toolset: its commands are called `<class>.<method>`, its streams push events.
+Invariant: one name means one tool.
+"""
+
+import importlib
+import importlib.metadata
+from collections.abc import Iterable
+
+from maestro.errors import InvalidInput, ToolNotFound
+from maestro.tools.spec import Spec, Tool
+
+ENTRY_POINTS = "maestro.tools"
+"""The group in which installed distributions name modules of tools, or single tools."""
+
+
+class Toolbox:
+    """Tools by name.
+
+    Raises:
+        InvalidInput: one name means two tools; says which.
+    """
+
+    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+        self._by_name: dict[str, Tool] = {}
+        for each in tools:
+            other = self._by_name.setdefault(each.name, each)
+            if other is not each:
+                raise InvalidInput(
+                    f"{other.place} and {each.place} are both the tool {each.name!r}",
+                    field="tools",
+                    hint="give one of them another `name`",
+                )
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """What each declares, by name."""
+        return tuple(self._by_name[name].spec for name in sorted(self._by_name))
+
+    def find(self, name: str) -> Tool:
+        """The tool of exactly that name.
+
+        Raises:
+            ToolNotFound: there is none; upper and lower case, and letters that only look alike, are others.
+        """
+        if name not in self._by_name:
+            known = ", ".join(sorted(self._by_name)) or "none"
+            raise ToolNotFound(f"no tool {name[:64]!r} here", field="tool", hint=f"known: {known}")
+        return self._by_name[name]
+
+    @staticmethod
+    def load(modules: Iterable[str], installed: bool = False) -> "Toolbox":
+        """The tools of these modules; with `installed`, also those that installed distributions name.
+
+        Raises:
+            InvalidInput: a module cannot be imported, or one name means two tools.
+        """
+        found: list[Tool] = []
+        for module in modules:
+            found += tools_in(_imported(module))
+        for entry in importlib.metadata.entry_points(group=ENTRY_POINTS) if installed else ():
+            found += tools_in(_imported(entry.value))
+        return Toolbox(dict.fromkeys(found))
+
+
+def tools_in(thing: object) -> list[Tool]:
+    """`thing` itself if it is a tool, else those among its names."""
+    if isinstance(thing, Tool):
+        return [thing]
+    return [each for each in vars(thing).values() if isinstance(each, Tool)]
+
+
+def _imported(place: str) -> object:
+    module, _, name = place.partition(":")
+    try:
+        found: object = importlib.import_module(module)
+        for part in filter(None, name.split(".")):
+            found = getattr(found, part)
+    except (Exception, SystemExit) as error:
+        raise InvalidInput(
+            f"cannot import {place!r}: {type(error).__name__}: {error}", field="tools", hint="name an importable module"
+        ) from error
+    return found
