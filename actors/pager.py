@@ -8,21 +8,23 @@ import asyncio
 import importlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import JsonValue
 
 from actors.lifecycle import Lifecycle
 from maestro import bootstrap
 from maestro.adapters.litellm import open_dispatch
+from maestro.adapters.litellm.profiles import chains_of
+from maestro.bootstrap import PagerPorts
 from maestro.errors import MaestroError, StoreUnavailable
-from maestro.pager.desk import Answers, PagerDesk
-from maestro.pager.failover import FailoverModelRouter
+from maestro.pager.desk import PagerDesk
+from maestro.pager.failover import FailoverModelRouter, RetryPolicy
 from maestro.pager.reply import Failure, Reply
 from maestro.pager.request import ModelRequest
-from maestro.pager.targets import tier_chains
 from maestro.settings import Settings
 
-OPENER = "maestro.bootstrap:open_answers"
+OPENER = "maestro.bootstrap:open_pager"
 PAGER = "actors.pager:PagerActor"
 
 
@@ -39,7 +41,7 @@ class PagerActor:
 
     Args:
         settings: `Settings.to_json()`; its tiers name the targets.
-        opener: `module:async_function`, settings -> Answers.
+        opener: `module:async_function`, settings -> PagerPorts.
     """
 
     def __init__(self, *, incarnation: str, settings: str, opener: str = OPENER) -> None:
@@ -89,8 +91,16 @@ class PagerActor:
         await asyncio.shield(self._opening)
 
     async def _open(self, settings: str, opener: str) -> _Open:
-        chains = tier_chains(Settings.from_json(settings).tier_settings())
-        dispatch = await asyncio.to_thread(open_dispatch, chains)
+        told = Settings.from_json(settings)
+        policy = RetryPolicy(
+            max_retries=told.llm_max_retries,
+            attempt_timeout_ms=told.llm_request_timeout_s * 1_000,
+            failover=told.failover_enabled,
+        )
+        chains = chains_of(told.tier_settings())
+        dispatch = await asyncio.to_thread(partial(open_dispatch, chains, policy, advises=told.advisor_enabled))
         module, _, function = opener.partition(":")
-        open_answers: Callable[[str], Awaitable[Answers]] = getattr(importlib.import_module(module), function)
-        return _Open(dispatch, PagerDesk(dispatch.answer, await open_answers(settings)))
+        open_ports: Callable[[str], Awaitable[PagerPorts]] = getattr(importlib.import_module(module), function)
+        ports = await open_ports(settings)
+        dispatch.told_by(ports.notices)
+        return _Open(dispatch, PagerDesk(dispatch.answer, ports.answers, told.pager_slots))

@@ -4,7 +4,8 @@ Invariants:
 - two callers with the same call id, such as a continuation before and after a crash, share one provider call;
 - an answer is journaled and settled first, then returned; one that could not be journaled is kept and journaled at the
   next asking, never bought again;
-- a caller that goes away does not stop the call: what is being paid for is finished and journaled.
+- a caller that goes away does not stop the call: what is being paid for is finished and journaled;
+- so many calls are under way at once, the others wait in their lanes, and the wait counts against their deadline.
 
 What is not here: the reservation, which the tick makes before it asks.
 
@@ -12,18 +13,23 @@ Source: DESIGN section 4 "Effects"; spec/05 acceptance 12.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from maestro.budget.vector import BudgetVector
-from maestro.errors import MalformedAnswer, ModelError, StoreError
+from maestro.errors import MalformedAnswer, ModelError, ProvidersExhausted, StoreError
 from maestro.ids import CallId, ContinuationId
 from maestro.pager.dispatch import ModelCallResult
+from maestro.pager.lanes import Lanes
 from maestro.pager.prices import charge_of
 from maestro.pager.request import ModelRequest
 
+SLOTS = 64  # calls under way; more would only queue at the provider
+CROWDED_MS = 1_000  # when a call may come back that waited for its whole deadline
+
 Answering = Callable[[ModelRequest], Awaitable[ModelCallResult]]
-"""Asks the providers; raises ModelError."""
+"""Asks the providers; raises ModelError, or StoreError where the store did not let it ask."""
 Outcome = ModelCallResult | ModelError
 
 
@@ -50,9 +56,10 @@ class Answers(Protocol):
 class PagerDesk:
     """Takes requests, one provider call per call id at most."""
 
-    def __init__(self, answering: Answering, answers: Answers) -> None:
+    def __init__(self, answering: Answering, answers: Answers, slots: int = SLOTS) -> None:
         self._answering = answering
         self._answers = answers
+        self._lanes = Lanes(slots)
         self._under_way: dict[CallId, asyncio.Task[ModelCallResult]] = {}
         self._unjournaled: dict[CallId, Outcome] = {}
 
@@ -61,7 +68,7 @@ class PagerDesk:
 
         Raises:
             ModelError: the durable failure.
-            StoreError: the outcome is not durable yet; ask again with the same request.
+            StoreError: the outcome is not durable yet, or nobody was asked; ask again with the same request.
         """
         task = self._under_way.get(request.call_id)
         if task is None:
@@ -107,10 +114,14 @@ class PagerDesk:
 
     async def _asked(self, request: ModelRequest) -> Outcome:
         """What the providers said, failures included; after a defect of ours the answer may have been billed."""
+        began_ms = _now_ms()
         try:
-            result = await self._answering(request)
+            async with self._lanes.slot(request.tier):
+                result = await self._answering(_within(request, _now_ms() - began_ms))
         except ModelError as error:
             return error
+        except StoreError:
+            raise
         except Exception as defect:  # noqa: BLE001 - the reservation must be settled whatever went wrong
             return ModelError(
                 f"call {request.call_id} failed in the pager: {type(defect).__name__}: {defect}"[:1000],
@@ -124,3 +135,23 @@ class PagerDesk:
                 charge=request.price.model_dump(),
             )
         return result
+
+
+def _within(request: ModelRequest, waited_ms: int) -> ModelRequest:
+    """`request` with what is left of its deadline.
+
+    Raises:
+        ProvidersExhausted: nothing is left; nobody was asked.
+    """
+    left_ms = request.deadline_ms - waited_ms
+    if left_ms <= 0:
+        raise ProvidersExhausted(
+            f"call {request.call_id} waited {waited_ms} ms for its turn, which was all it had",
+            hint="too many calls at once: see MAESTRO_PAGER_SLOTS",
+            retry_after_ms=CROWDED_MS,
+        )
+    return request.model_copy(update={"deadline_ms": left_ms})
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

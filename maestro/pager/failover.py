@@ -3,7 +3,8 @@
 Invariants:
 - recoverable errors are retried, then go to the next target; all others surface at once, and nobody else is asked;
 - an answer that was billed is never asked for again inside a call, even when it did not arrive (`AnswerLost`);
-- nothing runs past the deadline of the request; a target that failed is left alone while it cools down.
+- nothing runs past the deadline of the request; a target that failed is left alone by all pagers while it cools down;
+- each attempt looks at the notices first: under the brake none leaves, a retry neither.
 
 What is not here: how a target is spoken to (adapters), that a call is answered once (`desk`). A request that timed out
 without an answer is not charged; what its provider may bill for it all the same stays outside the ledger.
@@ -12,6 +13,7 @@ Source: spec/05 section 7; spec/09 section 8 for the cooldown; PROMISES F69 to F
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,9 +22,11 @@ from typing import Protocol
 
 from maestro.budget.ledger import exceeded
 from maestro.budget.vector import BudgetVector
-from maestro.errors import AnswerLost, ProvidersExhausted, RecoverableModelError
+from maestro.errors import AnswerLost, ProvidersExhausted, ProviderTimeout, RecoverableModelError, StoreError
 from maestro.ids import DEFAULT_TENANT, CallId, ContinuationId, new_token
+from maestro.pager.advisor import Advised, reserved
 from maestro.pager.dispatch import Message, ModelCallResult, Thinking, Tool, checked_mode, checked_tier
+from maestro.pager.notices import LocalNotices, Notices
 from maestro.pager.prices import PriceTable
 from maestro.pager.request import DEFAULT_MAX_OUTPUT_TOKENS, ModelRequest, input_bound_tokens
 from maestro.policy.gradient import Step, Tier
@@ -85,6 +89,8 @@ class RetryPolicy:
     """A Retry-After beyond this is not waited for inside the call: another target is asked, or the tick sleeps."""
     retry_after_cap_ms: int = 300_000
     cooldown_ms: int = 15_000
+    braked_ms: int = 5_000
+    """When a call that the brake stopped may come back."""
     failover: bool = True
 
 
@@ -92,9 +98,14 @@ class RetryPolicy:
 class _Run:
     """One call under way."""
 
+    chain: Sequence[Provider]
     deadline_ms: int
     attempts: int = 0
     failures: list[str] = field(default_factory=list)
+
+
+class _Cooling(Exception):
+    """A target is left alone for now."""
 
 
 class FailoverModelRouter:
@@ -106,12 +117,22 @@ class FailoverModelRouter:
         prices: PriceTable,
         policy: RetryPolicy | None = None,
         timing: Timing | None = None,
+        notices: Notices | None = None,
+        advisors: Sequence[Provider] | None = None,
     ) -> None:
+        """A router over `chains`; `advisors` are asked for advice, in order: those of opus where that is not said."""
         self._chains = chains
         self.prices = prices
         self._policy = policy or RetryPolicy()
         self._timing = timing or Timing()
-        self._cool_until_ms: dict[str, int] = {}
+        self._notices = notices or LocalNotices(self._timing.now_ms)
+        self._advisors = advisors if advisors is not None else chains.get(Tier.OPUS, ())
+        advice = self._advice if self._advisors else None
+        self._advised = Advised(prices, self._executed, advice, self._timing.now_ms)
+
+    def told_by(self, notices: Notices) -> None:
+        """From now on brake and cooldowns are those of `notices`."""
+        self._notices = notices
 
     async def call(
         self,
@@ -127,17 +148,18 @@ class FailoverModelRouter:
         """See ModelDispatch. For callers without a journal; a tick goes through `desk`, with a ModelRequest."""
         wanted = checked_tier(tier)
         bound = input_bound_tokens(tuple(messages), system, tuple(tools or ()))
-        price = self.prices.maximum(wanted, bound, DEFAULT_MAX_OUTPUT_TOKENS)
+        advised = use_advisor and wanted is not Tier.OPUS
+        step = next(step for step in Step if step.tier is wanted and step.advisor is advised)
+        price = reserved(self.prices, step, bound, DEFAULT_MAX_OUTPUT_TOKENS)
         if short := budget.short_of(price):
             raise exceeded("reserve", short, price[short], budget[short])
-        advised = use_advisor and wanted is not Tier.OPUS
         request = ModelRequest(
             call_id=CallId(new_token("call")),
             cid=ContinuationId("direct"),
             ordinal=0,
             tenant=DEFAULT_TENANT,
             tier=wanted,
-            step=next(step for step in Step if step.tier is wanted and step.advisor is advised),
+            step=step,
             messages=tuple(messages),
             system=system,
             tools=tuple(tools or ()),
@@ -149,28 +171,39 @@ class FailoverModelRouter:
         return await self.answer(request)
 
     async def answer(self, request: ModelRequest) -> ModelCallResult:
-        """The answer of the first target that gives one.
+        """The answer of the first target that gives one, an advisor asked in between where the request wants it.
 
         Raises:
             ModelError: as in ModelDispatch.
+            StoreError: the notices cannot be read: nobody was asked after that.
         """
+        return await self._advised.answer(request)
+
+    async def _executed(self, request: ModelRequest) -> ModelCallResult:
+        return await self._answer(request, self._chains.get(request.tier, ()))
+
+    async def _advice(self, request: ModelRequest) -> ModelCallResult:
+        return await self._answer(request, self._advisors)
+
+    async def _answer(self, request: ModelRequest, providers: Sequence[Provider]) -> ModelCallResult:
+        """The answer of one model, by the first of `providers` that gives it."""
         self.prices.targets(request.tier)
-        run = _Run(deadline_ms=self._timing.now_ms() + request.deadline_ms)
-        for provider in self._chain(request.tier):
-            if self._left_ms(provider) > 0:
-                run.failures.append(f"{provider.target}: cooling down")
-                continue
+        chain = providers if self._policy.failover else providers[:1]
+        run = _Run(chain, deadline_ms=self._timing.now_ms() + request.deadline_ms)
+        for provider in chain:
             try:
                 return await self._ask(provider, request, run)
+            except _Cooling:
+                run.failures.append(f"{provider.target}: cooling down")
             except AnswerLost:
-                self._cool(provider)
+                await self._cool(provider)
                 raise
             except RecoverableModelError as error:
                 run.failures.append(error.message)
                 if self._timing.now_ms() >= run.deadline_ms:
                     break  # the call's own deadline says nothing about the target
-                self._cool(provider, self._retry_after_ms(error))
-        raise self._exhausted(request, run)
+                await self._cool(provider, self._retry_after_ms(error))
+        raise await self._exhausted(request, run)
 
     async def health_check(self) -> dict[str, bool]:
         providers = {provider.target: provider for chain in self._chains.values() for provider in chain}
@@ -189,10 +222,13 @@ class FailoverModelRouter:
     async def _ask(self, provider: Provider, request: ModelRequest, run: _Run) -> ModelCallResult:
         """The answer of one target, within its retries and the deadline of the call."""
         for retry in range(self._policy.max_retries + 1):
+            await self._look(provider, request)
             left_ms = run.deadline_ms - self._timing.now_ms()
+            if left_ms <= 0:
+                raise ProviderTimeout(f"{provider.target}: not asked, no time is left")
             run.attempts += 1
             try:
-                result = await provider.answer(request, max(1, min(self._policy.attempt_timeout_ms, left_ms)))
+                result = await provider.answer(request, min(self._policy.attempt_timeout_ms, left_ms))
                 return result.model_copy(update={"attempts": run.attempts})
             except RecoverableModelError as error:
                 pause_ms = self._pause_ms(error, retry)
@@ -201,10 +237,6 @@ class FailoverModelRouter:
                     raise
             await self._timing.sleep_ms(pause_ms)
         raise AssertionError("unreachable: the last retry returns or raises")
-
-    def _chain(self, tier: Tier) -> Sequence[Provider]:
-        chain = self._chains[tier]
-        return chain if self._policy.failover else chain[:1]
 
     def _pause_ms(self, error: RecoverableModelError, retry: int) -> int:
         """Full jitter over a doubling span, and never less than the provider asked for."""
@@ -216,16 +248,31 @@ class FailoverModelRouter:
         asked_ms = error.facts.get("retry_after_ms")
         return max(0, min(asked_ms, self._policy.retry_after_cap_ms)) if isinstance(asked_ms, int) else 0
 
-    def _cool(self, provider: Provider, asked_ms: int = 0) -> None:
-        span_ms = max(self._policy.cooldown_ms, asked_ms)
-        self._cool_until_ms[provider.target] = self._timing.now_ms() + span_ms
+    async def _look(self, provider: Provider, request: ModelRequest) -> None:
+        """Nothing forbids to ask `provider` now.
 
-    def _left_ms(self, provider: Provider) -> int:
-        return max(0, self._cool_until_ms.get(provider.target, 0) - self._timing.now_ms())
+        Raises:
+            ProvidersExhausted: the brake is on.
+            _Cooling: this pager or another was refused there a moment ago.
+        """
+        notice = await self._notices.read([provider.target])
+        if notice.braked:
+            raise ProvidersExhausted(
+                f"the brake is on: call {request.call_id} is not made",
+                hint="`maestro thaw` lets it go on",
+                retry_after_ms=self._policy.braked_ms,
+                braked=True,
+            )
+        if notice.left_ms[provider.target] > 0:
+            raise _Cooling
 
-    def _exhausted(self, request: ModelRequest, run: _Run) -> ProvidersExhausted:
-        chain = self._chain(request.tier)
-        retry_after_ms = min(self._left_ms(provider) for provider in chain) or self._policy.cooldown_ms
+    async def _cool(self, provider: Provider, asked_ms: int = 0) -> None:
+        with contextlib.suppress(StoreError):  # it spares the target a request; nothing depends on it
+            await self._notices.cool(provider.target, max(self._policy.cooldown_ms, asked_ms))
+
+    async def _exhausted(self, request: ModelRequest, run: _Run) -> ProvidersExhausted:
+        notice = await self._notices.read([provider.target for provider in run.chain])
+        retry_after_ms = min(notice.left_ms.values()) or self._policy.cooldown_ms
         return ProvidersExhausted(
             f"no provider of tier {request.tier} answered call {request.call_id}: {'; '.join(run.failures)}",
             hint=f"it is tried again in {retry_after_ms / 1000:.0f} s; `maestro doctor` asks each target",

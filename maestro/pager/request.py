@@ -51,6 +51,8 @@ class ModelRequest(BaseModel):
     use_advisor: bool = False
     thinking: Annotated[Thinking, BeforeValidator(checked_thinking)] = "adaptive"
     manifest_hash: str | None = None
+    stable_messages: Annotated[int, Field(ge=0)] = 0
+    """How many of the first messages the next request is likely to begin with, too: worth a provider's cache."""
 
     @model_validator(mode="after")
     def _step_fits(self) -> Self:

@@ -80,12 +80,12 @@ def _chain(variable: str, settings: Mapping[str, str], read: Callable[[str], str
     if not models or not all(models):
         raise InvalidInput(f"{variable} has an empty target", field=variable, hint="name provider/model, or unset it")
     bases = _aligned(f"{variable}_API_BASE", settings, len(models))
-    keys = _aligned(f"{variable}_API_KEY", _with_key_from_file(variable, settings, read), len(models))
+    keys = _aligned(f"{variable}_API_KEY", with_key_from_file(variable, settings, read), len(models))
     prices = _aligned(f"{variable}_PRICE", settings, len(models))
     chain = tuple(
         Target(
             _checked_model(model, variable),
-            _checked_base(base, f"{variable}_API_BASE"),
+            checked_base(base, f"{variable}_API_BASE"),
             key or None,
             parse_price(price, f"{variable}_PRICE") if price else None,
         )
@@ -117,14 +117,19 @@ def parse_price(text: str, variable: str) -> Price:
         raise InvalidInput(f"{text!r:.60} is not a price", field=variable, hint=hint) from None
 
 
-def _with_key_from_file(variable: str, settings: Mapping[str, str], read: Callable[[str], str]) -> Mapping[str, str]:
+def with_key_from_file(variable: str, settings: Mapping[str, str], read: Callable[[str], str]) -> Mapping[str, str]:
+    """`settings`, with the key that stands in the file of `VARIABLE_API_KEY_FILE` under `VARIABLE_API_KEY`.
+
+    Raises:
+        InvalidInput: both are set, or the file cannot be read.
+    """
     key, file = f"{variable}_API_KEY", f"{variable}_API_KEY_FILE"
     if file not in settings:
         return settings
     if key in settings:
         raise InvalidInput(f"{key} and {file} are both set", field=file, hint="keep one of them")
     try:
-        return {key: read(settings[file]).strip()}
+        return {**settings, key: read(settings[file]).strip()}
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"cannot read {file}: {error}", field=file, hint="name a readable text file") from None
 
@@ -151,7 +156,12 @@ def _checked_model(model: str, variable: str) -> str:
     return model
 
 
-def _checked_base(base: str, variable: str) -> str | None:
+def checked_base(base: str, variable: str) -> str | None:
+    """`base` as it is, or None where it is empty.
+
+    Raises:
+        InvalidInput: it is no http(s) URL.
+    """
     if not base:
         return None
     if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:

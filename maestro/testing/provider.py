@@ -1,9 +1,9 @@
-"""A model provider of one's own: a real HTTP server that speaks the OpenAI and the Anthropic wire format, by script.
+"""A model provider of one's own: a real HTTP server that speaks the wire formats of four providers, by script.
 
     with FakeProvider() as fake:
         fake.script(Status(429, retry_after_s=1), Say("hello"))
         os.environ["MAESTRO_TIER_HAIKU"] = "openai/fake"            # or anthropic/fake
-        os.environ["MAESTRO_TIER_HAIKU_API_BASE"] = fake.openai_base  # or fake.anthropic_base
+        os.environ["MAESTRO_TIER_HAIKU_API_BASE"] = fake.openai_base  # or anthropic_base, foundry_base, bedrock_base
 
 It counts on its own side: calls, repeated bodies, tokens and money that it would bill. When the script is used up,
 it gives `default` for ever. Invariants: one request is one connection and one thread; nothing outlives `close`.
@@ -18,26 +18,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from pydantic import JsonValue
+from maestro.testing.formats import JsonObject, Refusal, Say, format_of
 
-JsonObject = dict[str, JsonValue]
+__all__ = [
+    "Act",
+    "Cut",
+    "Drop",
+    "FakeProvider",
+    "Hang",
+    "JsonObject",
+    "Junk",
+    "Reply",
+    "Say",
+    "Seen",
+    "Status",
+    "Trickle",
+]
 
 _HEADERS = {"content-type": "application/json", "connection": "close"}
 SLICE_S = 0.05  # how soon a hanging answer notices that the server closes
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """An answer with its usage; `usage` replaces the whole of it, {} leaves it out."""
-
-    text: str = "ok"
-    input_tokens: int = 10
-    output_tokens: int = 5
-    stop: str = "stop"
-    """In OpenAI's words: stop, length, tool_calls, content_filter, or one that nobody knows."""
-    usage: Mapping[str, JsonValue] | None = None
-    tool: tuple[str, str] | None = None
-    """Name and arguments (as the text on the wire) of a tool call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +138,21 @@ class FakeProvider:
         return self.url
 
     @property
+    def foundry_base(self) -> str:
+        return f"{self.url}/anthropic"
+
+    @property
+    def bedrock_base(self) -> str:
+        return self.url
+
+    @property
     def billed_tokens(self) -> int:
         return sum(say.input_tokens + say.output_tokens for say in self.billed)
 
     @property
     def billed_usd_micros(self) -> int:
         """Its bill, each answer rounded up to a whole micro-dollar."""
-        into, out = self._prices
-        return sum(-(-(say.input_tokens * into + say.output_tokens * out) // 1_000_000) for say in self.billed)
+        return sum(-(-self._price(say) // 1_000_000) for say in self.billed)
 
     @property
     def repeats(self) -> int:
@@ -180,6 +186,12 @@ class FakeProvider:
             self.calls.append(seen)
             return self._script.popleft() if self._script else self.default
 
+    def _price(self, say: Say) -> int:
+        """Cached input costs a tenth, input that is put into the cache a quarter more."""
+        into, out = self._prices
+        cached = say.cache_read_tokens * into // 10 + say.cache_creation_tokens * into * 5 // 4
+        return say.plain_tokens * into + cached + say.output_tokens * out
+
     def bill(self, say: Say) -> None:
         with self._lock:
             self.billed.append(say)
@@ -212,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
         match act:
             case Say():
                 self.server.fake.bill(act)
-                self._send(200, self._answer(act, body))
+                self._send(200, self._answer(act, body), self._wire(act, body)[1])
             case Status():
                 self._refuse(act)
             case Hang(after_headers=after_headers):
@@ -235,13 +247,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
 
     def _answer(self, say: Say, body: JsonObject) -> bytes:
-        wire = _anthropic if self.path.endswith("/messages") else _openai
-        return json.dumps(wire(say, body)).encode()
+        return json.dumps(self._wire(say, body)[0]).encode()
+
+    def _wire(self, say: Say, body: JsonObject) -> tuple[JsonObject, dict[str, str]]:
+        return format_of(self.path).answer(say, body)
 
     def _refuse(self, act: Status) -> None:
-        error: JsonObject = {"message": act.message, "type": act.kind or "scripted", "code": act.kind}
+        error, headers = format_of(self.path).refusal(Refusal(act.code, act.message, act.kind))
         retry = {} if act.retry_after_s is None else {"retry-after": f"{act.retry_after_s:g}"}
-        self._send(act.code, json.dumps({"type": "error", "error": error}).encode(), retry)
+        self._send(act.code, json.dumps(error).encode(), headers | retry)
 
     def _send(self, code: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self._head(code, len(body), headers)
@@ -272,47 +286,3 @@ class _Handler(BaseHTTPRequestHandler):
             except TimeoutError:
                 continue
         self.close_connection = True
-
-
-def _openai(say: Say, body: JsonObject) -> JsonObject:
-    message: JsonObject = {"role": "assistant", "content": say.text or None}
-    if say.tool:
-        function: JsonObject = {"name": say.tool[0], "arguments": say.tool[1]}
-        message["tool_calls"] = [{"id": "call_1", "type": "function", "function": function}]
-    answer: JsonObject = {
-        "id": "chatcmpl-fake",
-        "object": "chat.completion",
-        "created": 0,
-        "model": body.get("model"),
-        "choices": [{"index": 0, "message": message, "finish_reason": say.stop}],
-    }
-    counted: JsonObject = {
-        "prompt_tokens": say.input_tokens,
-        "completion_tokens": say.output_tokens,
-        "total_tokens": say.input_tokens + say.output_tokens,
-    }
-    return _with_usage(answer, counted, say)
-
-
-_ANTHROPIC_STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
-
-
-def _anthropic(say: Say, body: JsonObject) -> JsonObject:
-    content: list[JsonValue] = [{"type": "text", "text": say.text}] if say.text else []
-    if say.tool:
-        content.append({"type": "tool_use", "id": "call_1", "name": say.tool[0], "input": json.loads(say.tool[1])})
-    answer: JsonObject = {
-        "id": "msg_fake",
-        "type": "message",
-        "role": "assistant",
-        "model": body.get("model"),
-        "content": content,
-        "stop_reason": _ANTHROPIC_STOPS.get(say.stop, say.stop),
-        "stop_sequence": None,
-    }
-    return _with_usage(answer, {"input_tokens": say.input_tokens, "output_tokens": say.output_tokens}, say)
-
-
-def _with_usage(answer: JsonObject, counted: JsonObject, say: Say) -> JsonObject:
-    usage = counted if say.usage is None else dict(say.usage)
-    return {**answer, "usage": usage} if usage else answer

@@ -3,7 +3,6 @@
 The fake provider is a real HTTP server; what it counted is what is asserted about calls, tokens and money.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -34,10 +33,11 @@ from maestro.pager.request import ModelRequest, input_bound_tokens
 from maestro.pager.targets import Target, tier_chains
 from maestro.policy.gradient import Step, Tier
 from maestro.testing.provider import Cut, Drop, FakeProvider, Hang, Junk, Say, Status, Trickle
+from tests.contract.models import HASTY, KEY, WIRES, target
 
-KEY = "sk-very-secret"
+pytestmark = pytest.mark.usefixtures("models_loaded")
+
 PRICE = Price(input_micros_per_mtok=1_000_000, output_micros_per_mtok=5_000_000, source="override")
-HASTY = RetryPolicy(max_retries=1, backoff_ms=1, attempt_timeout_ms=10_000)
 GOAL = "Goal: find papers about federated reinforcement learning for robots"
 PAPER = (
     "# About\nFederated reinforcement learning for robots\nWe train robots with federated reinforcement learning. "
@@ -63,25 +63,10 @@ class Backend:
     fake: FakeProvider | None = None
 
     def target(self, fake: FakeProvider) -> Target:
-        base = fake.openai_base if self.wire == "openai" else fake.anthropic_base
-        return Target(f"{self.wire}/fake", base, KEY, PRICE)
+        return target(self.wire, fake, PRICE)
 
     def chained(self, *fakes: FakeProvider, policy: RetryPolicy = HASTY) -> FailoverModelRouter:
         return open_dispatch({Tier.HAIKU: tuple(self.target(fake) for fake in fakes)}, policy)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def warm() -> None:
-    """The SDK behind each wire format is loaded: it takes more than a second, and no deadline here is meant for it."""
-
-    async def once() -> None:
-        with FakeProvider() as fake:
-            for wire in ("openai", "anthropic"):
-                dispatch = Backend(wire, open_dispatch(tier_chains({}))).chained(fake)
-                await dispatch.health_check()
-                await dispatch.close()
-
-    asyncio.run(once())
 
 
 @pytest.fixture
@@ -96,7 +81,7 @@ def second() -> Iterator[FakeProvider]:
         yield fake
 
 
-@pytest.fixture(params=["rehearsal", "openai", "anthropic"])
+@pytest.fixture(params=["rehearsal", *WIRES])
 async def backend(request: pytest.FixtureRequest, first: FakeProvider) -> AsyncIterator[Backend]:
     backend = Backend(request.param, open_dispatch(tier_chains({}), HASTY))
     if request.param != "rehearsal":
@@ -105,7 +90,7 @@ async def backend(request: pytest.FixtureRequest, first: FakeProvider) -> AsyncI
     await backend.dispatch.close()
 
 
-@pytest.fixture(params=["openai", "anthropic"])
+@pytest.fixture(params=list(WIRES))
 async def wire(request: pytest.FixtureRequest, first: FakeProvider) -> AsyncIterator[Backend]:
     """A dispatch over the first fake provider."""
     backend = Backend(request.param, open_dispatch(tier_chains({}), HASTY))
@@ -252,8 +237,14 @@ async def test_what_cannot_be_sent_is_cleaned_before(wire: Backend, first: FakeP
             {"thinking": 100},
             {"thinking": {"type": "enabled", "budget_tokens": 100}},
         ),
+        (
+            "azure_ai/claude-sonnet-4-6",
+            "foundry_base",
+            {"max_output_tokens": 4_096},
+            {"thinking": {"type": "adaptive"}},
+        ),
     ],
-    ids=["json mode", "thinking"],
+    ids=["json mode", "thinking", "adaptive thinking"],
 )
 async def test_what_a_known_model_offers_is_used(
     first: FakeProvider, model: str, base: str, changes: dict[str, object], sent: dict[str, object]
@@ -263,6 +254,71 @@ async def test_what_a_known_model_offers_is_used(
     await dispatch.answer(asked(Backend(model, dispatch), PAPER, **changes))
     assert sent.items() <= first.calls[0].body.items()
     await dispatch.close()
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "changes"),
+    [
+        ("azure_ai/claude-sonnet-4-6", "foundry_base", {"max_output_tokens": 4_096, "thinking": "off"}),
+        ("azure_ai/claude-sonnet-4-6", "foundry_base", {"max_output_tokens": 200}),
+        ("anthropic/claude-haiku-4-5", "anthropic_base", {"max_output_tokens": 4_096}),
+        ("openai/gpt-4o-mini", "openai_base", {"max_output_tokens": 4_096}),
+    ],
+    ids=["off", "no room", "cannot", "no reasoning"],
+)
+async def test_nobody_is_told_to_think_who_is_not_to_has_no_room_or_cannot(
+    first: FakeProvider, model: str, base: str, changes: dict[str, object]
+):
+    dispatch = open_dispatch({Tier.HAIKU: (Target(model, getattr(first, base), KEY),)}, HASTY)
+    await dispatch.answer(asked(Backend(model, dispatch), PAPER, **changes))
+    assert "thinking" not in first.calls[0].body
+    await dispatch.close()
+
+
+async def test_a_provider_that_caches_is_told_where_the_stable_prefix_ends(wire: Backend, first: FakeProvider):
+    texts = ("the pins", "the ranked entries", "the question")
+    messages = tuple(Message(role="user", content=text) for text in texts)
+    known = replace(wire.target(first), model=WIRES[wire.wire][0].replace("fake", "claude-fake"))
+    await open_dispatch({Tier.HAIKU: (known,)}, HASTY).answer(asked(wire, messages=messages, stable_messages=1))
+    mark = {"type": "ephemeral"}
+    ends = list(_cached_ends(first.calls[0].body, mark))
+    assert ends == ([] if wire.wire == "openai" else [GOAL, "the pins"])
+
+
+def _cached_ends(value: object, mark: object) -> Iterator[str]:
+    """The text of each block that a breakpoint stands in, in the order of the prompt: system, then messages."""
+    if isinstance(value, dict):
+        if value.get("cache_control") == mark:
+            yield value["text"]
+        parts = [value.get("system"), value.get("messages"), value.get("content")]
+        for part in parts:
+            yield from _cached_ends(part, mark)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _cached_ends(part, mark)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "headers"),
+    [
+        ("openai", "/v1/chat/completions", {"authorization": f"Bearer {KEY}"}),
+        ("anthropic", "/v1/messages", {"x-api-key": KEY, "anthropic-version": "2023-06-01"}),
+        ("azure_ai", "/anthropic/v1/messages", {"api-key": KEY, "anthropic-version": "2023-06-01"}),
+        ("bedrock", "/model/anthropic.claude-fake/invoke", {"authorization": f"Bearer {KEY}"}),
+    ],
+)
+async def test_each_wire_format_has_its_own_path_and_its_own_word_for_the_key(
+    first: FakeProvider, name: str, path: str, headers: dict[str, str]
+):
+    backend = Backend(name, open_dispatch({Tier.HAIKU: (target(name, first),)}, HASTY))
+    await backend.dispatch.answer(asked(backend))
+    (seen,) = first.calls
+    assert seen.path == path
+    assert headers.items() <= seen.headers.items()
+    if name == "bedrock":
+        assert (seen.body["anthropic_version"], "model" in seen.body) == ("bedrock-2023-05-31", False)
+    else:
+        assert str(seen.body["model"]) in WIRES[name][0]
 
 
 # ------------------------------------------------------------ who is asked
@@ -365,7 +421,7 @@ async def test_an_answer_that_cannot_be_read_is_charged_and_not_bought_again(
     assert len(first.calls) == 1
 
 
-USAGES = {
+USAGES: dict[str, list[dict[str, int]]] = {
     "openai": [
         {},
         {"prompt_tokens": -5, "completion_tokens": 3, "total_tokens": -2},
@@ -377,6 +433,7 @@ USAGES = {
         {"input_tokens": 10**12, "output_tokens": 1},
     ],
 }
+USAGES["azure_ai"] = USAGES["bedrock"] = USAGES["anthropic"]
 
 
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["missing", "negative", "absurd"])
@@ -457,7 +514,7 @@ async def test_without_money_for_a_repair_there_is_none(wire: Backend, first: Fa
 
 async def test_a_target_that_no_list_knows_is_charged_conservatively(wire: Backend, first: FakeProvider):
     dispatch = open_dispatch(
-        {Tier.HAIKU: (replace(wire.target(first), price=None, model=f"{wire.wire}/nobody-knows"),)}
+        {Tier.HAIKU: (replace(wire.target(first), price=None, model=f"{WIRES[wire.wire][0]}-that-nobody-knows"),)}
     )
     assert dispatch.prices.targets(Tier.HAIKU)[0].price.source == "conservative"
     answer = await dispatch.answer(asked(replace(wire, dispatch=dispatch)))
@@ -472,5 +529,5 @@ async def test_a_tier_that_is_not_set_is_refused(wire: Backend):
 async def test_an_unhealthy_target_is_named(wire: Backend, first: FakeProvider):
     first.script(Status(500))
     ((name, healthy),) = (await wire.dispatch.health_check()).items()
-    assert name.startswith(f"{wire.wire}/fake at 127.0.0.1:")
+    assert name.startswith(f"{WIRES[wire.wire][0]} at 127.0.0.1:")
     assert not healthy

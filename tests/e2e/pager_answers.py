@@ -1,12 +1,15 @@
 """Answers that a test can look into from outside the pager's process: one file per journaled call."""
 
 import json
+import time
 from pathlib import Path
 
+from maestro.bootstrap import PagerPorts
 from maestro.budget.vector import BudgetVector
 from maestro.errors import ModelError
 from maestro.ids import CallId, ContinuationId
 from maestro.pager.dispatch import ModelCallResult
+from maestro.pager.notices import LocalNotices
 from maestro.pager.reply import Failure
 from maestro.pager.request import ModelRequest
 from maestro.settings import Settings
@@ -31,6 +34,7 @@ class FileAnswers:
         (self._folder / f"{request.call_id}.failed").write_text(json.dumps(told))
 
 
-async def open_answers(settings: str) -> FileAnswers:
-    """The journal below the home that `settings` name."""
-    return FileAnswers(Settings.from_json(settings).home / "answers")
+async def open_answers(settings: str) -> PagerPorts:
+    """The journal below the home that `settings` name; no brake."""
+    answers = FileAnswers(Settings.from_json(settings).home / "answers")
+    return PagerPorts(answers, LocalNotices(lambda: time.monotonic_ns() // 1_000_000))

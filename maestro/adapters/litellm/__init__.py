@@ -19,9 +19,16 @@ UNKNOWN_PRICE = Price(input_micros_per_mtok=15_000_000, output_micros_per_mtok=7
 
 
 def open_dispatch(
-    chains: Chains, policy: RetryPolicy | None = None, unknown_price: Price = UNKNOWN_PRICE
+    chains: Chains,
+    policy: RetryPolicy | None = None,
+    unknown_price: Price = UNKNOWN_PRICE,
+    advises: bool = True,
 ) -> FailoverModelRouter:
-    """A ModelDispatch over `chains`, ready to answer; litellm is loaded from here on."""
+    """A ModelDispatch over `chains`, ready to answer; litellm is loaded from here on.
+
+    Args:
+        advises: a request that wants an advisor gets one; False: it is answered without.
+    """
     from maestro.adapters.litellm.dispatch import LiteLLMDispatch  # noqa: PLC0415 - the process entry of litellm
 
-    return LiteLLMDispatch(chains, policy, unknown_price)
+    return LiteLLMDispatch(chains, policy, unknown_price, advises)

@@ -9,12 +9,12 @@ Source: spec/05 section 8; PROMISES B94; DEPENDENCIES 4.
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 
-import litellm
 import structlog
 
+from maestro.adapters.litellm.profiles import advisors
 from maestro.adapters.litellm.provider import LiteLLMProvider
 from maestro.adapters.litellm.rehearsal import REHEARSAL_PRICES
-from maestro.adapters.litellm.sdk import configure
+from maestro.adapters.litellm.sdk import configure, listed_row
 from maestro.pager.failover import FailoverModelRouter, RetryPolicy
 from maestro.pager.prices import Price, PricedTarget, PriceTable
 from maestro.pager.targets import REHEARSAL, Chains, Target
@@ -27,7 +27,7 @@ _LONG_CONTEXT = "_above_200k_tokens"
 class LiteLLMDispatch(FailoverModelRouter):
     """A failover router whose providers are litellm targets."""
 
-    def __init__(self, chains: Chains, policy: RetryPolicy | None, unknown_price: Price) -> None:
+    def __init__(self, chains: Chains, policy: RetryPolicy | None, unknown_price: Price, advises: bool) -> None:
         configure()
         prices = price_table(chains, unknown_price)
         providers = {
@@ -37,7 +37,9 @@ class LiteLLMDispatch(FailoverModelRouter):
             ]
             for tier in prices.tiers
         }
-        super().__init__(providers, prices, policy)
+        by_name = {provider.target: provider for provider in providers.get(Tier.OPUS, ())}
+        asked = [by_name[target.name] for target in advisors(chains) if advises and target.name in by_name]
+        super().__init__(providers, prices, policy, advisors=asked)
 
 
 def price_table(chains: Chains, unknown_price: Price) -> PriceTable:
@@ -62,8 +64,8 @@ def _price(target: Target, tier: Tier, unknown_price: Price) -> Price:
         return target.price
     if target.provider == REHEARSAL:
         return REHEARSAL_PRICES[tier]
-    listed = litellm.model_cost.get(target.model) or litellm.model_cost.get(target.model.partition("/")[2])
-    if listed is None or "input_cost_per_token" not in listed or "output_cost_per_token" not in listed:
+    listed = listed_row(target.model)
+    if "input_cost_per_token" not in listed or "output_cost_per_token" not in listed:
         _log.warning("unknown_price", tier=str(tier), target=target.name, charged_as=unknown_price.model_dump())
         return unknown_price
     return listed_price(listed, target.name)

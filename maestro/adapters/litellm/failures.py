@@ -1,7 +1,8 @@
 """What went wrong at a provider, as our error tree: the one place where recoverable or not is decided.
 
-Rows are tried in order: litellm's own classes where they are definite, then the HTTP status, then what httpx left in
-the chain of causes. What broke while an answer was being read is charged and not asked again, because it was answered.
+Rows are tried in order: a content policy in litellm's words, a definite HTTP status (litellm calls OpenAI's 401 a bad
+request, because its body says so), litellm's other classes, what httpx left in the chain of causes. What broke while an
+answer was being read is charged and not asked again, because it was answered.
 
 Source: spec/05 section 7; PROMISES F69 to F72, F74.
 """
@@ -29,7 +30,6 @@ from maestro.errors import (
 )
 
 _BY_CLASS: tuple[tuple[type[Exception], type[ModelError]], ...] = (
-    (theirs.ContentPolicyViolationError, ContentPolicy),
     (theirs.AuthenticationError, AuthRefused),
     (theirs.PermissionDeniedError, AuthRefused),
     (theirs.RateLimitError, RateLimited),
@@ -44,6 +44,7 @@ _BY_STATUS: Mapping[int, type[ModelError]] = {
     403: AuthRefused,
     408: ProviderTimeout,
     409: ProviderUnavailable,
+    424: ProviderUnavailable,  # Bedrock's ModelErrorException: the model failed while it worked on the request
     425: ProviderUnavailable,
     429: RateLimited,
 }
@@ -83,14 +84,15 @@ def translate(error: Exception, target: str, charge: Mapping[str, int], secret: 
 
 
 def _kind(error: Exception) -> type[ModelError]:
+    if isinstance(error, theirs.ContentPolicyViolationError):
+        return ContentPolicy
     if isinstance(error, theirs.BadRequestError) and any(word in str(error).lower() for word in _POLICY_WORDS):
         return ContentPolicy
     if _response(error) is None and any(_read_a_body(cause) for cause in _causes(error)):
         return AnswerLost
-    for kind, ours in _BY_CLASS:
-        if isinstance(error, kind):
-            return ours
-    return _by_status(error) or _by_cause(error)
+    if (ours := _by_status(error)) is not None:
+        return ours
+    return next((ours for kind, ours in _BY_CLASS if isinstance(error, kind)), None) or _by_cause(error)
 
 
 def _by_status(error: Exception) -> type[ModelError] | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import litellm
 
 from maestro.adapters.litellm.failures import translate
-from maestro.adapters.litellm.sdk import close_connections
+from maestro.adapters.litellm.sdk import close_connections, listed_row
 from maestro.adapters.litellm.structured import JsonObject, NotAnObject, read_object
 from maestro.adapters.litellm.wire import (
     RefusedAnswer,
@@ -29,12 +29,15 @@ from maestro.errors import ContentPolicy, MalformedAnswer, ModelError
 from maestro.pager.dispatch import ModelCallResult
 from maestro.pager.prices import Bill, Price, PricedTarget, bill, maximum_price
 from maestro.pager.request import TOKENS_PER_MESSAGE, ModelRequest
-from maestro.pager.targets import Target
+from maestro.pager.targets import REHEARSAL, Target
 
 HEALTH_LIMIT_MS = 10_000
 TOKENS_FOR_REPAIR = 256
 _JSON_MODE = frozenset({"openai", "azure"})
 """Providers whose JSON mode is known to take the instruction as it is."""
+_MESSAGES = frozenset({"anthropic", "azure_ai", "bedrock"})
+"""Providers that speak Anthropic's format to its models, and cache up to where they are told."""
+ADAPTIVE_LEAST_TOKENS = 4_096  # thinking counts as output: with less room than this it may leave none for the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,10 @@ class LiteLLMProvider:
     def __init__(self, target: Target, price: Price) -> None:
         self._target = target
         self._price = price
-        self._in_list = target.model in litellm.model_cost or target.model.partition("/")[2] in litellm.model_cost
+        self._in_list = bool(listed_row(target.model))
         self._thinks = self._in_list and litellm.supports_reasoning(target.model)
+        self._adapts = bool(listed_row(target.model).get("supports_adaptive_thinking"))
+        self._caches = target.provider in _MESSAGES and "claude" in target.model
 
     @property
     def target(self) -> str:
@@ -61,7 +66,7 @@ class LiteLLMProvider:
     async def answer(self, request: ModelRequest, limit_ms: int) -> ModelCallResult:
         """See failover.Provider."""
         began_ms = _now_ms()
-        messages = wire_messages(request)
+        messages = wire_messages(request, breakpoints=self._caches)
         exchange = await self._exchange(request, messages, limit_ms)
         if request.answer_schema is not None and not exchange.answer.tool_calls:
             left_ms = limit_ms - (_now_ms() - began_ms)
@@ -135,13 +140,21 @@ class LiteLLMProvider:
 
     def _options(self, request: ModelRequest) -> JsonObject:
         options: JsonObject = {}
-        if request.tools:
+        if request.tools and self._target.provider != REHEARSAL:  # which asks for none
             options["tools"] = list(wire_tools(request.tools))
         if request.answer_schema is not None and self._in_list and self._target.provider in _JSON_MODE:
             options["response_format"] = {"type": "json_object"}
-        if self._thinks and isinstance(request.thinking, int) and request.thinking < request.max_output_tokens:
-            options["thinking"] = {"type": "enabled", "budget_tokens": request.thinking}
+        if thinking := self._thinking(request):
+            options["thinking"] = thinking
         return options
+
+    def _thinking(self, request: ModelRequest) -> JsonObject | None:
+        """How the model is told to think; None where it is not to, cannot, or has no room for it."""
+        if isinstance(request.thinking, int):
+            fits = self._thinks and request.thinking < request.max_output_tokens
+            return {"type": "enabled", "budget_tokens": request.thinking} if fits else None
+        wanted = request.thinking == "adaptive" and request.max_output_tokens >= ADAPTIVE_LEAST_TOKENS
+        return {"type": "adaptive"} if wanted and self._adapts else None
 
     async def _by_schema(
         self, request: ModelRequest, messages: list[JsonObject], first: _Exchange, schema: JsonObject, left_ms: int

@@ -72,6 +72,12 @@ def configure() -> None:
         ModelResponse()
 
 
+def listed_row(model: str) -> Mapping[str, object]:
+    """What litellm's list says of `model`, with its provider's name or without it; empty where it is not in it."""
+    names = (model, model.partition("/")[2], model.removeprefix("bedrock/invoke/"))
+    return next((row for row in map(litellm.model_cost.get, names) if row), {})
+
+
 async def close_connections() -> None:
     """The connections that litellm keeps are closed and forgotten; the next call opens its own."""
     await close_litellm_async_clients()  # type: ignore[no-untyped-call]

@@ -34,13 +34,27 @@ class WireAnswer:
     stop_reason: StopReason
 
 
-def wire_messages(request: ModelRequest) -> list[JsonObject]:
-    """The prompt: system first, with the instruction of a schema at its end."""
+def wire_messages(request: ModelRequest, breakpoints: bool = False) -> list[JsonObject]:
+    """The prompt: system first, with the instruction of a schema at its end.
+
+    Args:
+        breakpoints: the provider caches up to where it is told: after the system prompt, and after the stable messages.
+    """
     parts = [request.system] if request.system else []
     if request.answer_schema is not None:
         parts.append(schema_instruction(request.answer_schema))
     system: list[JsonObject] = [{"role": "system", "content": "\n\n".join(parts)}] if parts else []
-    return system + [_wire_message(message) for message in request.messages]
+    wire = system + [_wire_message(message) for message in request.messages]
+    if breakpoints:
+        for place in {len(system), len(system) + request.stable_messages} - {0}:
+            wire[place - 1] = _until_here(wire[place - 1])
+    return wire
+
+
+def _until_here(wire: JsonObject) -> JsonObject:
+    """The same message, at whose end a cached prefix ends."""
+    block: JsonObject = {"type": "text", "text": wire["content"], "cache_control": {"type": "ephemeral"}}
+    return {**wire, "content": [block]} if wire["content"] else wire
 
 
 def wire_tools(tools: Sequence[Tool]) -> list[JsonObject]:

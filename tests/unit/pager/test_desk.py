@@ -11,6 +11,7 @@ from maestro.ids import CallId, ContinuationId
 from maestro.pager.desk import PagerDesk
 from maestro.pager.dispatch import ModelCallResult
 from maestro.pager.request import ModelRequest
+from maestro.policy.gradient import Step, Tier
 from tests.unit.pager.scripted import ACTUAL, MAXIMUM, request, result
 
 
@@ -164,3 +165,49 @@ async def test_an_answer_to_another_request_is_refused_and_charged():
     with pytest.raises(MalformedAnswer, match="is one to call-other"):
         await PagerDesk(swapped, answers).call(request())
     assert answers.failures == [("malformed_answer", MAXIMUM)]
+
+
+async def test_a_store_that_lets_nobody_ask_leaves_the_call_open_and_uncharged():
+    answers = MemoryAnswers()
+    gate = Gate(outcome=StoreUnavailable("down"))
+    gate.opened.set()
+    desk = PagerDesk(gate, answers)
+    with pytest.raises(StoreUnavailable):
+        await desk.call(request())
+    gate.outcome = None
+    assert (await desk.call(request())).content == "ok"
+    assert (gate.asked, answers.failures) == (2, [])
+
+
+async def test_so_many_calls_are_under_way_and_opus_goes_first():
+    order: list[str] = []
+    gate = Gate(expected=1)
+
+    async def answering(request: ModelRequest) -> ModelCallResult:
+        order.append(request.call_id)
+        return await gate(request)
+
+    desk = PagerDesk(answering, MemoryAnswers(), slots=1)
+    names = {"first": Tier.HAIKU, "small": Tier.HAIKU, "large": Tier.OPUS}
+    tasks = []
+    for name, tier in names.items():
+        wanted = request(call_id=CallId(name), tier=tier, step=Step(tier))
+        tasks.append(asyncio.create_task(desk.call(wanted)))
+    await gate.all_asked.wait()
+    gate.opened.set()
+    await asyncio.gather(*tasks)
+    assert order == ["first", "large", "small"]
+
+
+async def test_a_call_that_waits_for_its_whole_deadline_is_not_made_and_costs_nothing():
+    gate, answers = Gate(), MemoryAnswers()
+    desk = PagerDesk(gate, answers, slots=1)
+    first = asyncio.create_task(desk.call(request()))
+    await gate.all_asked.wait()
+    late = asyncio.create_task(desk.call(request(call_id=CallId("late"), deadline_ms=1)))
+    await asyncio.sleep(0.01)
+    gate.opened.set()
+    await first
+    with pytest.raises(ProvidersExhausted, match="waited"):
+        await late
+    assert (gate.asked, answers.failures) == (1, [("providers_exhausted", BudgetVector({}))])
