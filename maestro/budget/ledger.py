@@ -36,10 +36,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The accounts of one continuation and its open reservations."""
+    """The accounts of one continuation, its open reservations, and the charges that are not known to be true."""
 
     accounts: Mapping[str, Account] = field(default_factory=lambda: MappingProxyType({}))
     reservations: Mapping[CallId, BudgetVector] = field(default_factory=lambda: MappingProxyType({}))
+    unknown: Mapping[CallId, BudgetVector] = field(default_factory=lambda: MappingProxyType({}))
+    """What was charged in full because nobody knew what it cost; kept until the provider tells."""
 
     def account(self, resource: str) -> Account:
         """The account of `resource`; one that never moved is unlimited and empty."""
@@ -145,10 +147,20 @@ def close_child(parent: Ledger, child: Ledger) -> tuple[Ledger, Ledger]:
 
 
 def charge_unknown(ledger: Ledger) -> Ledger:
-    """Every open reservation is charged in full: its outcome will not be known any more."""
+    """Every open reservation is charged in full: its outcome is not known, and may never be."""
+    unknown = MappingProxyType({**ledger.unknown, **ledger.reservations})
     for call, price in ledger.reservations.items():
         ledger = settle(ledger, call, price)
-    return ledger
+    return replace(ledger, unknown=unknown)
+
+
+def correct(ledger: Ledger, call: CallId, actual: BudgetVector) -> Ledger:
+    """The provider told what `call` cost after all: it is charged that, once. Any other call changes nothing."""
+    if call not in ledger.unknown:
+        return ledger
+    moved = _each(ledger, ledger.unknown[call], lambda a, n: replace(a, spent=a.spent - n))
+    moved = _each(moved, actual, lambda a, n: replace(a, spent=a.spent + n))
+    return replace(moved, unknown=MappingProxyType({c: p for c, p in ledger.unknown.items() if c != call}))
 
 
 def _used(account: Account) -> int:

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     BOUNDED = "bounded"
     BUDGET_OUT = "budget_out"
     DEADLINE_PASSED = "deadline_passed"
+    TURNS_USED = "turns_used"
     NOT_ALLOWED = "not_allowed"
     PROVIDERS_DOWN = "providers_down"
     URGENT = "urgent"
@@ -52,6 +53,7 @@ class Reason(StrEnum):
     PROMPT = "prompt"
     LARGE_PART = "large_part"
     SMALL_PART = "small_part"
+    NO_ROOM = "no_room"
     WORTH_IT = "worth_it"
     UNTESTED = "untested"
     NOT_WORTH_IT = "not_worth_it"
@@ -69,6 +71,7 @@ RULES: dict[Reason, str] = {
     Reason.BOUNDED: "the wanted step cannot be paid: the next one down that can is taken",
     Reason.BUDGET_OUT: "no step can be paid: wait for budget",
     Reason.DEADLINE_PASSED: "the deadline has passed: stop with the best finding",
+    Reason.TURNS_USED: "it has had its turns: stop with the best finding",
     Reason.NOT_ALLOWED: "neither the asked step nor one below it is allowed here: stop with the best finding",
     Reason.PROVIDERS_DOWN: "no provider is up: come back later",
     Reason.URGENT: "critical, or near its deadline: now",
@@ -78,6 +81,7 @@ RULES: dict[Reason, str] = {
     Reason.PROMPT: "nothing speaks against waiting for the answer inside the tick",
     Reason.LARGE_PART: "a large independent part: a child does it, with a share of the budget",
     Reason.SMALL_PART: "small, or needed here: inline",
+    Reason.NO_ROOM: "a large independent part, but no further child may live: inline",
     Reason.WORTH_IT: "the expected gain exceeds the price, weighted by scarcity",
     Reason.UNTESTED: "the marginal value was not tested: the price alone stops nothing",
     Reason.NOT_WORTH_IT: "the price, weighted by scarcity, exceeds the expected gain: stop with the best finding",

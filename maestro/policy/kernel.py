@@ -2,7 +2,8 @@
 
 Invariants:
 - pure, total and deterministic: no I/O, no clock, no randomness; the same question gets the same decision;
-- layer A (bounds) can be skipped by nobody, layer B (gradient) by an allowed pin or override;
+- layer A (bounds: deadline, turns, room for children, allowed tiers, what every account can pay) can be skipped by
+  nobody, layer B (gradient) by an allowed pin or override;
 - with less budget the step never moves up the ladder.
 
 What it is not: it reserves nothing and calls nothing; a decision is advice that the ledger enforces.
@@ -92,6 +93,8 @@ def _denied(question: Question, steps: Sequence[Step]) -> Reason | None:
     deadline = question.conditions.deadline_in_ms
     if deadline is not None and deadline <= 0:
         return Reason.DEADLINE_PASSED
+    if question.conditions.turns_left is not None and question.conditions.turns_left <= 0:
+        return Reason.TURNS_USED
     return None if steps else Reason.NOT_ALLOWED
 
 
@@ -172,9 +175,12 @@ def _mode(question: Question) -> tuple[Mode, Reason, int | None]:
 
 def _place(question: Question) -> tuple[Place, Reason]:
     large = question.size.input_tokens + question.size.output_tokens >= question.config.schedule.spawn_from_tokens
-    if large and question.signals.independent:
-        return Place.SPAWN, Reason.LARGE_PART
-    return Place.INLINE, Reason.SMALL_PART
+    if not (large and question.signals.independent):
+        return Place.INLINE, Reason.SMALL_PART
+    room = (question.conditions.children_left, question.conditions.depth_left)
+    if any(left is not None and left <= 0 for left in room):
+        return Place.INLINE, Reason.NO_ROOM
+    return Place.SPAWN, Reason.LARGE_PART
 
 
 def _value(question: Question, price: Cost) -> Reason:

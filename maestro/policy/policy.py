@@ -1,17 +1,21 @@
 """A policy as data: every number that the kernel decides by, as a frozen value that a person can write in TOML.
 
+    name = "thrifty"
+    version = 3
     advisor_enabled = false
     allowed_tiers = ["sonnet", "haiku"]
 
     [thresholds]
     downshift_remaining_permille = 800
 
-What is not written is as shipped. Invariant: `Policy()` is `PolicyConfig()`: the same numbers, the same decisions.
+What is not written is as shipped; docs/policy.schema.json says what may be written. Name and version change no
+decision: they are journaled with each, so that it can be told under which text it was made.
+Invariant: `Policy()` is `PolicyConfig()`: the same numbers, the same decisions.
 What is not here: the rules themselves (kernel, gradient), which have a version, and no settings.
 """
 
 import tomllib
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -62,8 +66,12 @@ class Schedule(_Table):
 
 
 class Policy(_Table):
-    """All of it."""
+    """Every number that the kernel decides by, under a name and a version."""
 
+    schema_version: Literal[1] = 1
+    """Of this form; another one is refused, never guessed at."""
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")] = "shipped"
+    version: Annotated[int, Field(ge=1, strict=True)] = 1
     thresholds: Thresholds = Thresholds()
     advisor: Advisor = Advisor()
     advisor_enabled: bool = True
@@ -75,6 +83,7 @@ class Policy(_Table):
     def config(self) -> PolicyConfig:
         """The same as the kernel takes it."""
         return PolicyConfig(
+            policy=f"{self.name}@{self.version}",
             thresholds=gradient.Thresholds(**self.thresholds.model_dump()),
             advisor=price.AdvisorTerms(**self.advisor.model_dump()),
             advisor_enabled=self.advisor_enabled,
@@ -102,6 +111,11 @@ def policy_of(text: str) -> Policy:
         raise InvalidInput(
             f"{field}: {wrong['msg']}", field=field, hint=f"fields: {_fields_at(wrong['loc'])}"
         ) from None
+
+
+def policy_schema() -> dict[str, Any]:
+    """The JSON schema of a policy, for editors and for programs that write one."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()}
 
 
 def _fields_at(place: tuple[int | str, ...]) -> str:

@@ -70,6 +70,11 @@ class Conditions:
     queue_depth: int = 0
     providers_up: bool = True
     expected_latency_ms: int = 0
+    turns_left: int | None = None
+    children_left: int | None = None
+    """How many more may live at the same time."""
+    depth_left: int | None = None
+    """How much deeper the tree may grow; None of the three means as much as one likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,10 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class PolicyConfig:
-    """The kernel's settings; their version is part of every decision."""
+    """The kernel's settings; under which name and version they were written is journaled with every decision."""
 
+    policy: str = "shipped@1"
+    """Name and version of the text that said so; it decides nothing."""
     thresholds: Thresholds = Thresholds()
     advisor: AdvisorTerms = AdvisorTerms()
     advisor_enabled: bool = True

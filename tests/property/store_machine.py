@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.lifecycle import Hold, Status
 from maestro.continuation.mail import Control, Mail, in_lanes
-from maestro.errors import BudgetExceededError, ContinuationAlreadyTerminalError, Fenced
+from maestro.errors import BudgetExceededError, ContinuationAlreadyTerminalError, Fenced, InvalidInput
 from maestro.ids import CallId, ContinuationId, HolderId, Partition, Rev, TimeMs, drawn_from
 from maestro.mesh.event import Event
 from maestro.runtime.backend import Backend
@@ -81,6 +81,8 @@ class Row:
     over_ms: dict[str, int] = field(default_factory=dict)
     """Mail -> what it supersedes by; when it expires."""
     journal: dict[int, JournalEntry] = field(default_factory=dict)
+    unknown: dict[CallId, int] = field(default_factory=dict)
+    """What was charged in full, and may be refunded."""
     timers: dict[str, int] = field(default_factory=dict)
     retry_ms: int | None = None
 
@@ -122,6 +124,16 @@ class Row:
         if call in self.reserved:
             price = self.reserved.pop(call)
             self.spent += price if charge is None else charge
+            if charge is None:
+                self.unknown[call] = price
+
+    def refund(self, call: CallId, actual: int) -> bool:
+        if call not in self.unknown:
+            return False
+        self.spent += actual - self.unknown.pop(call)
+        if self.holder is not None and not self.done:
+            self.controls.append(_granted(f"refund:{call}"))
+        return True
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -364,6 +376,9 @@ class StoreMachine(RuleBasedStateMachine):
     def _end(self, row: Row) -> None:
         row.done, row.ready, row.subscribed, row.retry_ms = True, False, False, None
         row.controls, row.unread, row.timers = [], [], {}
+        self._give_back(row)
+
+    def _give_back(self, row: Row) -> None:
         while row.parent is not None and row.done:
             back = max(0, row.free)
             row.granted, row.parent.lent = row.granted - back, row.parent.lent - back
@@ -505,6 +520,37 @@ class StoreMachine(RuleBasedStateMachine):
         if again:
             self.do(self.backend.steering.rebudget(row.cid, *change, key))
 
+    @rule(who=PICK, part=st.integers(0, 100), late_answer=st.booleans())
+    def refund(self, who: int, part: int, late_answer: bool) -> None:
+        row = self._any(who)
+        call = next(iter(row.unknown), CallId("call-of-nobody"))
+        actual = row.unknown.get(call, 50) * part // 100
+        amount = BudgetVector({"usd": actual})
+        for first in (call in row.unknown, False):
+            if late_answer:
+                self.do(self.backend.journals.settle(row.cid, 99, call, {"n": 1}, failed=False, charge=amount))
+            else:
+                assert self.do(self.backend.journals.refund(row.cid, call, amount)) is first
+            assert row.refund(call, actual) is first
+            self._give_back(row)
+
+    @rule(who=PICK, to=PICK, amount=AMOUNT)
+    def transfer(self, who: int, to: int, amount: int) -> None:
+        row, other, key = self._any(who), self._any(to), f"key-{next(self.numbers)}"
+        try:
+            self.do(self.backend.steering.transfer(row.cid, other.cid, BudgetVector({"usd": amount}), key))
+        except (BudgetExceededError, ContinuationAlreadyTerminalError, InvalidInput):
+            family = _line(row)[-1] is _line(other)[-1]
+            assert row.done or other.done or not family or amount > max(0, row.free)
+            return
+        assert amount <= max(0, row.free)
+        if other.holder is not None:
+            other.controls.append(_granted(f"transfer:{key}"))
+        for line, by in ((_line(row), -amount), (_line(other), amount)):
+            line[0].granted += by
+            for above in line[1:]:
+                above.granted, above.lent = above.granted + by, above.lent + by
+
     @rule(who=PICK, frozen=st.booleans())
     def freeze(self, who: int, frozen: bool) -> None:
         row = self._any(who)
@@ -544,6 +590,11 @@ class StoreMachine(RuleBasedStateMachine):
     def _held(self, pick: int) -> tuple[Adopted, Row]:
         adopted = list(self.hands.values())[pick % len(self.hands)]
         return adopted, self.rows[adopted.cid]
+
+
+def _line(row: Row) -> list[Row]:
+    """It, its parent, and so on to its root."""
+    return [row] if row.parent is None else [row, *_line(row.parent)]
 
 
 def _granted(key: str) -> Mail:

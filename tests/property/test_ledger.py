@@ -17,6 +17,7 @@ from maestro.budget.ledger import (
     bounded,
     charge_unknown,
     close_child,
+    correct,
     grant,
     lend,
     refund,
@@ -77,6 +78,16 @@ class Family(RuleBasedStateMachine):
         for price in self.ledgers[who].reservations.values():
             self._pay(who, price)
         self.ledgers[who] = charge_unknown(self.ledgers[who])
+
+    @rule(who=PICK, part=st.integers(0, 100))
+    def provider_tells_after_all(self, who: int, part: int) -> None:
+        who %= len(self.ledgers)
+        for call, charged in sorted(self.ledgers[who].unknown.items())[:1]:
+            actual = charged.share(part / 100)
+            for name, amount in charged.items():
+                self.paid[who][name] += actual[name] - amount
+            for _ in range(2):
+                self.ledgers[who] = correct(self.ledgers[who], call, actual)
 
     @rule(who=PICK, asked=VECTORS)
     def child_is_born(self, who: int, asked: BudgetVector) -> None:
@@ -141,7 +152,7 @@ class Family(RuleBasedStateMachine):
         """The movement happened, or was refused and nothing at all changed."""
         who %= len(self.ledgers)
         before = self.ledgers[who]
-        copy = Ledger(dict(before.accounts), dict(before.reservations))
+        copy = Ledger(dict(before.accounts), dict(before.reservations), dict(before.unknown))
         try:
             self.ledgers[who] = move(before)
         except BudgetExceededError:

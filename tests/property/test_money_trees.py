@@ -1,4 +1,4 @@
-"""Random families that spawn, grant, think, fork, merge, rebudget, kill, cancel and adopt, looked at after every step.
+"""Random families that spawn, grant, think, fork, merge, transfer, rebudget, kill, cancel and adopt, step by step.
 
 In every resource, for everybody: granted = free + reserved + spent + lent, lent is what the children were granted,
 nothing is overspent, and the sum of all is what people gave.
@@ -102,6 +102,9 @@ class Family:
                 await steer.fork(self.at, cid, share=share)
             case "merge":
                 await steer.merge(self.at, [other], cid)
+            case "transfer":
+                part = BudgetVector({name: int(free * share) for name, free in self.rows[cid].ledger.free.items()})
+                await self.at.backend.steering.transfer(cid, other, part, f"step-{self.steps}")
             case "rebudget":
                 await self.rebudget(cid)
             case "kill":
@@ -140,8 +143,8 @@ class Family:
         assert whole == self.given
 
 
-ACTS = ("spawn", "grant", "think", "fork", "merge", "rebudget", "kill", "cancel", "finish")
-WEIGHTS = (30, 8, 10, 12, 10, 12, 6, 6, 6)
+ACTS = ("spawn", "grant", "think", "fork", "merge", "transfer", "rebudget", "kill", "cancel", "finish")
+WEIGHTS = (30, 8, 10, 12, 10, 10, 12, 6, 6, 6)
 
 
 @pytest.mark.spec("01.10")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,6 +53,9 @@ questions = st.builds(
         queue_depth=st.integers(0, 400),
         providers_up=st.booleans(),
         expected_latency_ms=st.integers(0, 300_000),
+        turns_left=st.none() | st.integers(0, 3),
+        children_left=st.none() | st.integers(0, 2),
+        depth_left=st.none() | st.integers(0, 2),
     ),
     config=st.builds(
         PolicyConfig,
@@ -91,6 +95,7 @@ def test_the_kernel_never_goes_above_what_was_asked(question: Question) -> None:
         assert rank(decide(question)) >= LADDER.index(question.asked)
 
 
+@pytest.mark.shows("6.5")
 @settings(max_examples=2_000, deadline=None)
 @given(questions, st.sampled_from(RESOURCES), st.integers(1, 500_000))
 def test_less_budget_never_moves_the_step_up(question: Question, resource: str, less: int) -> None:

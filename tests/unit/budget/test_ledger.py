@@ -6,6 +6,7 @@ from maestro.budget.ledger import (
     bounded,
     charge_unknown,
     close_child,
+    correct,
     grant,
     lend,
     refund,
@@ -131,6 +132,15 @@ def test_what_will_not_be_known_is_charged_in_full() -> None:
     ledger = charge_unknown(reserve(reserve(funded(100), CALL, usd(30)), OTHER, usd(20)))
     assert ledger.account("usd") == Account(granted=100, spent=50)
     assert ledger.reservations == {}
+
+
+def test_what_the_provider_tells_later_takes_the_place_of_what_was_charged_in_full() -> None:
+    ledger = charge_unknown(reserve(reserve(funded(100), CALL, usd(30)), OTHER, usd(20)))
+    told = correct(ledger, CALL, usd(7))
+    assert told.account("usd") == Account(granted=100, spent=27)
+    assert told.unknown == {OTHER: usd(20)}
+    assert correct(told, CALL, usd(1)) is told, "once"
+    assert correct(told, OTHER, usd(25)).account("usd").spent == 32, "it may be more than was charged"
 
 
 def test_a_ledger_cannot_be_changed_in_place() -> None:

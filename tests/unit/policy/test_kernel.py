@@ -43,12 +43,14 @@ def test_every_reason_has_its_text() -> None:
 # ---- A: hard bounds
 
 
+@pytest.mark.spec("05.1")
 def test_with_expensive_calls_out_only_plain_haiku_is_left() -> None:
     for step in LADDER[:-1]:
         decision = decide(asking(step, {"expensive_model_calls": OUT}))
         assert (decision.step, decision.mode, decision.go_on) == (Step.HAIKU, Mode.SYNC, True)
 
 
+@pytest.mark.spec("05.1")
 def test_with_cheap_calls_out_too_model_work_waits_on_budget() -> None:
     decision = decide(asking(Step.OPUS, {"expensive_model_calls": OUT, "cheap_model_calls": OUT}))
     assert (decision.mode, decision.reason, decision.lacking) == (Mode.YIELD, Reason.BUDGET_OUT, "cheap_model_calls")
@@ -56,11 +58,13 @@ def test_with_cheap_calls_out_too_model_work_waits_on_budget() -> None:
     assert decision.resume_in_ms is None
 
 
+@pytest.mark.spec("05.1")
 def test_with_only_cheap_calls_out_dearer_work_goes_on() -> None:
     decision = decide(asking(Step.SONNET, {"cheap_model_calls": OUT}))
     assert (decision.step, decision.reason) == (Step.SONNET, Reason.AS_ASKED)
 
 
+@pytest.mark.spec("05.1")
 @pytest.mark.parametrize("other", ["tool.search", "human.approvals"])
 def test_what_does_not_pay_for_models_stops_no_model(other: str) -> None:
     assert decide(asking(Step.OPUS, {other: OUT})).step is Step.OPUS
@@ -84,6 +88,31 @@ def test_after_its_deadline_nothing_is_called(deadline: int | None, go_on: bool)
     assert (decision.reason is Reason.DEADLINE_PASSED) is not go_on
 
 
+@pytest.mark.spec("05.3")
+@pytest.mark.parametrize(("turns", "go_on"), [(None, True), (1, True), (0, False)])
+def test_after_its_last_turn_nothing_is_called(turns: int | None, go_on: bool) -> None:
+    decision = decide(under(turns_left=turns))
+    assert decision.go_on is go_on
+    assert (decision.reason is Reason.TURNS_USED) is not go_on
+
+
+@pytest.mark.spec("05.3")
+@pytest.mark.parametrize(
+    ("room", "place"),
+    [
+        ({}, (Place.SPAWN, Reason.LARGE_PART)),
+        ({"children_left": 1, "depth_left": 1}, (Place.SPAWN, Reason.LARGE_PART)),
+        ({"children_left": 0}, (Place.INLINE, Reason.NO_ROOM)),
+        ({"depth_left": 0}, (Place.INLINE, Reason.NO_ROOM)),
+    ],
+)
+def test_a_large_part_is_done_here_where_no_further_child_may_live(
+    room: dict[str, int], place: tuple[Place, Reason]
+) -> None:
+    decision = decide(under(signalled(independent=True), **room))
+    assert (decision.place, decision.place_reason) == place
+
+
 def test_a_tier_that_is_not_allowed_gives_way_to_the_next_below() -> None:
     question = configured(asking(Step.OPUS), allowed_tiers=frozenset({Tier.HAIKU}), advisor_enabled=False)
     decision = decide(question)
@@ -103,6 +132,7 @@ def test_without_an_advisor_the_downshift_is_to_the_plain_step() -> None:
 # ---- B: the gradient
 
 
+@pytest.mark.spec("05.16")
 def test_a_price_table_in_which_the_advised_step_is_dearer_makes_the_kernel_pick_sonnet() -> None:
     dear = dict(LIST_PRICES)
     dear[Tier.SONNET] = replace(dear[Tier.SONNET], input_micros=4_900_000, output_micros=24_000_000)
@@ -115,6 +145,7 @@ def test_a_small_call_gets_no_advisor_that_costs_more_than_opus() -> None:
     assert decide(replace(asking(Step.OPUS, left(500)), size=small)).step is Step.SONNET
 
 
+@pytest.mark.spec("05.17")
 def test_a_switch_that_would_lose_a_large_warm_prefix_is_declined() -> None:
     warm = CallSize(input_tokens=200_000, output_tokens=500, cached_prefix_tokens=195_000, warm_tier=Tier.OPUS)
     for permille in (500, 200):
@@ -217,6 +248,7 @@ def test_the_next_token_must_be_worth_its_price() -> None:
     assert str(decide(equal)).startswith("stop: the price, weighted by scarcity")
 
 
+@pytest.mark.spec("05.3")
 def test_falling_returns_stop_a_series_at_the_same_tick_each_time() -> None:
     series = [1.0, 0.7, 0.5, 0.3, 0.2, 0.1]
     verdicts = [
