@@ -9,14 +9,15 @@ CORE_READY := .venv-core/.locked-$(LOCKED)
 PIP := -m pip install --quiet --disable-pip-version-check
 
 # What the core may need, and all that these need; `pip check` below fails when the list is not closed.
-CORE_PACKAGES := annotated-types attrs hypothesis iniconfig orjson packaging pluggy pydantic pydantic-core pygments \
-                 pytest pytest-asyncio pytest-timeout sortedcontainers structlog typing-extensions typing-inspection
+CORE_PACKAGES := annotated-types attrs croniter hypothesis idna iniconfig orjson packaging pluggy pydantic \
+                 pydantic-core pygments pytest pytest-asyncio pytest-timeout python-dateutil six sortedcontainers \
+                 structlog typing-extensions typing-inspection
 CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/unit/test_clock.py \
                  tests/unit/budget tests/unit/continuation tests/unit/policy tests/unit/supervision tests/unit/mesh \
-                 tests/unit/field tests/unit/tick tests/property)
+                 tests/unit/field tests/unit/tick tests/unit/tools tests/property)
 CORE_CONTRACT := $(wildcard tests/contract/test_store_*.py)
 
-.PHONY: setup demo test test-core lint sim bench lock clean help
+.PHONY: setup demo test test-core lint sim tools bench bench-field lock clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -25,7 +26,9 @@ help:
 	@echo "make test       lint, the core alone, then the whole suite"
 	@echo "make lint       ruff, mypy, pyright, layers"
 	@echo "make sim        10,000 simulated runs, three weeks cut at every write, 200,000 rule steps against each store"
+	@echo "make tools      1,000 approved unsafe actions, a death at every port call in turn"
 	@echo "make bench      each figure beside its bare loop"
+	@echo "make bench-field how well the engines rank, on a judged collection"
 	@echo "make lock       new lock files (needs uv)"
 
 setup: $(READY)
@@ -78,8 +81,25 @@ sim: setup
 	$(BIN)/python -m maestro.testing --story
 	MODEL_STEPS=200000 $(BIN)/python -m pytest -q tests/property/test_store_model.py -k "model_says"
 
+# A million events through a relay that is killed every 20 seconds.
+mesh: export MESH_EVENTS ?= 1000000
+mesh: export MESH_KILL_EVERY_S ?= 20
+mesh: export MESH_PATIENCE_S ?= 850
+mesh: export MESH_SLEEPERS ?= 10000
+mesh: export MESH_FLOOD ?= 11000
+mesh: setup
+	$(BIN)/python -m pytest -q -s tests/integration/test_mesh_at_scale.py
+
+# One thousand approved actions with a death at every port call in turn; `make test` tries a hundred.
+tools: setup
+	TOOL_DEATHS=1000 $(BIN)/python -m pytest -q --timeout 900 tests/simulation/test_unsafe_tools.py
+
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# How well the engines rank a judged collection, and how long the top of a field takes.
+bench-field: setup
+	$(BIN)/python -m benchmarks --only field retrieval --write-ranking
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml
 lock:

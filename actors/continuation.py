@@ -7,10 +7,6 @@ Not here: ticks (maestro.tick) and the pulling itself (maestro.runtime.host).
 """
 
 import asyncio
-import faulthandler
-import os
-import threading
-import time
 from time import monotonic
 
 import ray
@@ -19,6 +15,7 @@ from pydantic import JsonValue
 
 from actors.lifecycle import Lifecycle
 from actors.paging import RayPager
+from actors.watchdog import Limits, Watchdog
 from maestro import bootstrap
 from maestro.continuation.envelope import Seal
 from maestro.ids import ContinuationId, HolderId, TenantId
@@ -31,9 +28,6 @@ from maestro.tick.runner import Surroundings
 
 CONTINUATION_ACTOR = "actors.continuation:ContinuationActor"
 SHOWN_AFTER_S = 1.0  # shorter ticks would only flicker on Ray's dashboard
-STUCK_AFTER_S = 30.0  # a loop that has not turned for so long runs no heartbeat either: end the process
-
-log = structlog.get_logger()
 
 
 class ContinuationActor:
@@ -55,7 +49,7 @@ class ContinuationActor:
         structlog.contextvars.bind_contextvars(actor=incarnation, node=ray.get_runtime_context().get_node_id()[:8])
         self._opening = asyncio.create_task(self._open(HolderId(incarnation), pool, slots))
         self._life.run(self._serve(linger_ms))
-        _Watchdog(asyncio.get_running_loop()).start()
+        Watchdog(asyncio.get_running_loop(), Limits(memory_mib=self._settings.actor_memory_mib)).start()
 
     async def ready(self) -> dict[str, JsonValue]:
         await asyncio.shield(self._opening)
@@ -92,7 +86,12 @@ class ContinuationActor:
         backend, repertoire = await bootstrap.open_store(settings), bootstrap.repertoire(settings)
         pager = RayPager()
         faculties = Faculties(
-            backend.shelf, pager, await pager.prices(), PolicyConfig(advisor_enabled=False), Keeper(backend.blocks)
+            backend.shelf,
+            pager,
+            await pager.prices(),
+            PolicyConfig(advisor_enabled=False),
+            Keeper(backend.blocks),
+            bootstrap.workbench(settings, backend),
         )
         around = Surroundings(
             store=backend.store,
@@ -142,26 +141,3 @@ async def _leave_when_idle(host: Host, linger_ms: int | None) -> None:
         if host.awake or host.ticks != ticks:
             last, ticks = monotonic(), host.ticks
     host.stop()
-
-
-class _Watchdog:
-    """Ends the process, with its stacks in the log, when the event loop does not turn any more."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._turned = monotonic()
-
-    def start(self) -> None:
-        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
-
-    def _watch(self) -> None:
-        while True:
-            self._loop.call_soon_threadsafe(self._turn)
-            time.sleep(STUCK_AFTER_S / 10)
-            if monotonic() - self._turned > STUCK_AFTER_S:
-                log.critical("dying", reason=f"the event loop has not turned for {STUCK_AFTER_S} s")
-                faulthandler.dump_traceback()
-                os._exit(70)
-
-    def _turn(self) -> None:
-        self._turned = monotonic()

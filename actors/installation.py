@@ -55,6 +55,7 @@ def up(settings: Settings, accept_holds: bool = False) -> dict[str, JsonValue]:
 def down(settings: Settings) -> None:
     """Ticks have ended or were handed back, the tree is gone, Ray is gone; the store stays."""
     if cluster.running(settings) is None:
+        cluster.stop(settings)  # half dead, it is no cluster any more, but what is left of it runs
         return
     cluster.connect(settings)
     try:

@@ -12,7 +12,6 @@ from pydantic import JsonValue
 
 from actors.lifecycle import Lifecycle
 from maestro import bootstrap
-from maestro.adapters.webhook.notifier import WebhookNotifier
 from maestro.continuation.envelope import Seal
 from maestro.field.local import LocalRanker
 from maestro.ids import TenantId
@@ -71,11 +70,11 @@ def _loop(role: Role, backend: Backend, settings: Settings) -> Loop:
         case "timekeeper":
             return Timekeeper(backend)
         case "relay":
-            return Relay(backend)
+            return Relay(backend, bootstrap.event_types(settings))
         case "reaper":
             return Reaper(backend)
         case "herald":
-            return Herald(backend, WebhookNotifier(settings.notify_url or ""))
+            return Herald(backend, bootstrap.open_notifier(settings))
         case "projector":
             return Projector(backend, Seal(settings.mac_key_bytes()), TenantId(settings.tenant), LocalRanker())
         case _:

@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked.out.write_text("".join(f"{outcome.line()}\n" for outcome in outcomes))
     if asked.write_docs:
         documents.write(outcomes, facts)
+    if asked.write_ranking:
+        documents.write_ranking(outcomes, facts)
     return 1 if any(outcome.failed for outcome in outcomes) else 0
 
 
@@ -37,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"of {', '.join(names)}")
     parser.add_argument("--out", type=Path, help="where the JSON lines go too")
     parser.add_argument("--write-docs", action="store_true", help="docs/benchmarks.md tells of this run")
+    parser.add_argument("--write-ranking", action="store_true", help="its part on ranking does, and nothing else of it")
     return parser
 
 

@@ -18,7 +18,9 @@ ROOMS = {
     "fanout": "benchmarks.fanout",
     "sleepers": "benchmarks.sleepers",
     "policy": "benchmarks.policy",
+    "calls": "benchmarks.calls",
     "field": "benchmarks.field",
+    "retrieval": "benchmarks.retrieval",
     "ray": "benchmarks.on_ray",
 }
 

@@ -27,6 +27,7 @@ from maestro.runtime.host import Host, HostSettings
 from maestro.runtime.loops import Reaper, Relay, Timekeeper, keep
 from maestro.runtime.verbs import Installation, Start
 from maestro.tick.behaviour import Behaviour, Repertoire
+from maestro.tick.mindless import Mindless
 from maestro.tick.runner import Surroundings
 from maestro.tick.store import Commit, Committed, Store
 
@@ -142,9 +143,8 @@ def _host(backend: Backend, slots: int) -> Host:
     return Host(settings, Surroundings(backend.store, SEAL, TENANT, repertoire, _no_mind), backend.signals)
 
 
-def _no_mind(*_: object) -> Any:
-    """Measured behaviours do not think."""
-    return None
+def _no_mind(*_: object) -> Mindless:
+    return Mindless("measured behaviours do not think", "use another behaviour")
 
 
 async def eventually(holds: Callable[[], bool], what: str) -> None:

@@ -1,6 +1,6 @@
 """Maestro: long-lived, resumable, budgeted computations as supervised actors on Ray, with their truth in Redis.
 
-    from maestro import Behaviour, Maestro, Sleep, Wait, Finish, Fail, Finding, Budget
+    from maestro import Behaviour, Maestro, Sleep, Wait, Finish, Fail, Finding, Budget, tool
 
 Names are handed out lazily (PEP 562), so that importing the core loads neither a store client nor anything of Ray.
 """
@@ -22,6 +22,7 @@ _HOMES = {
     "Finding": "maestro.continuation.finding",
     "GoalFrame": "maestro.continuation.goal",
     "Budget": "maestro.budget.vector",
+    "tool": "maestro.tools.spec",
 }
 __all__ = list(_HOMES)
 

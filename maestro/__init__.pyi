@@ -14,3 +14,4 @@ from maestro.mesh.event import Event as Event
 from maestro.tick.behaviour import Behaviour as Behaviour
 from maestro.tick.context import Tick as Tick
 from maestro.tick.migration import migrates as migrates
+from maestro.tools.spec import tool as tool

@@ -3,36 +3,80 @@
 The only place that knows both settings and adapters.
 """
 
+import functools
+import importlib
 from dataclasses import dataclass
 
 from maestro import telemetry
+from maestro.adapters.feeds.reader import FeedReader
+from maestro.adapters.feeds.schedule import ScheduleReader
+from maestro.adapters.files.folders import FolderReader, MaildirReader
+from maestro.adapters.mail.notifier import EmailNotifier
+from maestro.adapters.mail.smtp import SmtpPost, parse_smtp
 from maestro.adapters.redis import server
 from maestro.adapters.redis.backend import open_backend
 from maestro.adapters.sandbox.process import Sandbox
+from maestro.adapters.sandbox.tools import ToolWorkers
+from maestro.adapters.web.client import GuardedWeb
+from maestro.adapters.webhook.notifier import WebhookNotifier
 from maestro.clock import Clock
 from maestro.continuation.envelope import Seal
 from maestro.errors import StoreUnavailable
-from maestro.ids import TenantId
-from maestro.mesh.source import SourceRecords
+from maestro.home import read_private
+from maestro.ids import TenantId, TimeMs
+from maestro.mesh.egress import Egress
+from maestro.mesh.schemas import OPEN, EventTypes
+from maestro.mesh.source import Fetched, Kind, Reader, SourceRecords, kind_of
+from maestro.pager.desk import Answers
+from maestro.pager.notices import Notices
 from maestro.runtime.backend import Backend
+from maestro.runtime.herald import Notifier
 from maestro.runtime.publisher import MeshPublisher
 from maestro.runtime.rehearsal import Rehearsal, rehearse
 from maestro.runtime.verbs import Installation
 from maestro.settings import Settings
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Repertoire
+from maestro.tick.workbench import Workbench
+from maestro.tools.registry import Toolbox
 
 SHIPPED = ("maestro.behaviours", "maestro.turns.state")
 """The modules whose behaviours every installation has."""
 
 
+class SourceReader:
+    """maestro.mesh.source.Reader over every kind of source."""
+
+    def __init__(self, web: GuardedWeb) -> None:
+        self._web = web
+        self._readers: dict[Kind, Reader] = {
+            "rss": FeedReader(web), "files": FolderReader(), "mail": MaildirReader(), "schedule": ScheduleReader(),
+        }  # fmt: skip
+
+    async def fetch(self, url: str, etag: str | None, last_modified: str | None, now_ms: TimeMs) -> Fetched:
+        return await self._readers[kind_of(url)].fetch(url, etag, last_modified, now_ms)
+
+    async def close(self) -> None:
+        """Connections are closed; it is of no more use."""
+        await self._web.close()
+
+
 @dataclass(frozen=True, slots=True)
 class SourcePorts:
-    """What a source needs of a store."""
+    """What a source needs of a store, and what reads it."""
 
     clock: Clock
     publisher: MeshPublisher
     sources: SourceRecords
+    reader: SourceReader
+
+
+@dataclass(frozen=True, slots=True)
+class PagerPorts:
+    """What a pager needs of a store."""
+
+    answers: Answers
+    notices: Notices
 
 
 def store_url(settings: Settings) -> str:
@@ -58,8 +102,29 @@ async def open_store(settings: Settings) -> Backend:
 
 async def open_source(settings_json: str) -> SourcePorts:
     """What a source actor needs, from the settings it was handed."""
-    backend = await open_store(Settings.from_json(settings_json))
-    return SourcePorts(backend.clock, MeshPublisher(backend.router, backend.partitions), backend.sources)
+    settings = Settings.from_json(settings_json)
+    backend, reader = await open_store(settings), SourceReader(open_web(settings))
+    publisher = MeshPublisher(backend.router, backend.partitions, event_types(settings))
+    return SourcePorts(backend.clock, publisher, backend.sources, reader)
+
+
+def open_web(settings: Settings) -> GuardedWeb:
+    """The one way out to addresses that somebody else chose."""
+    return GuardedWeb(Egress.parse(settings.egress_allow))
+
+
+def open_notifier(settings: Settings) -> Notifier:
+    """The way to those who approve.
+
+    Raises:
+        InvalidInput: the settings name none, or half of one.
+    """
+    url = settings.notify_url or ""
+    if not url.startswith("smtp"):
+        return WebhookNotifier(url)
+    file = settings.notify_password_file
+    server, to = parse_smtp(url, read_private(file) if file else "")
+    return EmailNotifier(SmtpPost(server), to)
 
 
 async def open_installation(redis_url: str | None = None, tenant: str | None = None) -> Installation:
@@ -76,6 +141,22 @@ async def install(settings: Settings) -> Installation:
 def repertoire(settings: Settings) -> Repertoire:
     """The shipped behaviours, those that the settings name, and those of installed distributions."""
     return Repertoire.load((*SHIPPED, *settings.behaviours), installed=True)
+
+
+def workbench(settings: Settings, backend: Backend) -> Workbench:
+    """The tools of the modules that the settings name, and of installed distributions, with workers of their own."""
+    toolbox = Toolbox.load((*SHIPPED, *settings.behaviours), installed=True)
+    return Workbench(toolbox, ToolWorkers(), backend.tools, backend.journals)
+
+
+def event_types(settings: Settings) -> EventTypes:
+    """What the modules of `behaviours` say of events, each by a name `EVENT_TYPES`.
+
+    Raises:
+        InvalidInput: two of them describe the same version of a type.
+    """
+    found = (getattr(importlib.import_module(module), "EVENT_TYPES", OPEN) for module in settings.behaviours)
+    return functools.reduce(EventTypes.and_, found, OPEN)
 
 
 async def rehearsed(settings: Settings, eager: bool = False) -> Rehearsal:
@@ -103,6 +184,7 @@ def enter_process(settings: Settings, process: str) -> None:
     telemetry.hide(settings.secret_values())
 
 
-async def open_answers(settings_json: str) -> JournaledAnswers:
-    """Where a pager makes its answers durable, from the settings it was handed."""
-    return JournaledAnswers((await open_store(Settings.from_json(settings_json))).journals)
+async def open_pager(settings_json: str) -> PagerPorts:
+    """What a pager needs of the store, from the settings it was handed."""
+    backend = await open_store(Settings.from_json(settings_json))
+    return PagerPorts(JournaledAnswers(backend.journals), backend.notices)

@@ -6,7 +6,7 @@ background event loop, so that a handle works in scripts, notebooks and threads 
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import wraps
 from importlib.metadata import entry_points
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -21,6 +21,7 @@ from maestro.errors import ClusterError, InvalidInput, MaestroError, StoreUnavai
 from maestro.ids import ContinuationId, Partition, partition_of
 from maestro.pane import views
 from maestro.runtime import steer, verbs
+from maestro.runtime.fieldview import field_rows
 from maestro.runtime.verbs import Installation, Start
 from maestro.supervision.spec import ChildSpec
 
@@ -89,10 +90,12 @@ class Maestro:
         name: str | None = None,
         pool: str | None = None,
         supersede: bool = False,
+        scopes: Sequence[str] = (),
     ) -> "ContinuationHandle":
         """A new root continuation is ready; its handle.
 
         Args:
+            scopes: what it and its descendants may use tools for, such as `mail.send`, `mail.*`, `*`.
             supersede: whoever has the name now ends, as superseded, in the same step.
         """
         asked = Start(
@@ -103,6 +106,7 @@ class Maestro:
             name=name,
             pool=pool or str(getattr(behaviour, "pool", "default")),
             supersede=supersede,
+            scopes=tuple(scopes),
         )
         return ContinuationHandle(await verbs.start(self.installation, asked), self)
 
@@ -240,10 +244,9 @@ class ContinuationHandle:
         return [views.log_line(line, at_ms, self._at.seal, self.id, self._at.tenant) for at_ms, line in lines]
 
     async def afield(self, n: int = 20) -> list[dict[str, JsonValue]]:
-        """The top of its context field, heaviest first."""
-        now_ms = await self._at.backend.clock.now_ms()
-        top = await self._at.backend.shelf.top(self.id, n, now_ms)
-        return [{**weighed.entry.model_dump(mode="json"), "weight": weighed.weight} for weighed in top]
+        """The top of its context field, as it is shown to it and why: pinned ones first, then the heaviest."""
+        edits = (await self._view()).checkpoint.edits
+        return await field_rows(self._at.backend.shelf, self.id, edits, n, await self._at.backend.clock.now_ms())
 
     async def afork(self, at: int | None = None, share: float = 0.5, key: str | None = None) -> "ContinuationHandle":
         """A copy as it was after tick `at` (now, by default), with `share` of what is free; once per `key`."""

@@ -2,9 +2,11 @@
 
     MaestroError                    code, message, field, hint; what a face (CLI, client, API) shows
     ├─ InvalidInput                 the caller's value is wrong: names the field and the fix
+    │   ├─ UnfitEvent               not as somebody described events of its type
     │   └─ ContinuationInvalidInputError
     │       └─ ResumeAttemptsExhausted
     ├─ NotFound
+    │   ├─ UnknownEntryError        the field holds no such entry; names what comes nearest
     │   └─ ContinuationNotFoundError
     ├─ Conflict                     right value, wrong moment
     │   ├─ ContinuationAlreadyTerminalError
@@ -25,12 +27,20 @@
     │   │   ├─ RateLimited · ProviderUnavailable · ProviderTimeout
     │   ├─ TerminalModelError       no provider would answer otherwise
     │   │   ├─ AuthRefused · BadRequest · ContentPolicy · UnpricedModel · MalformedAnswer
+    │   │   └─ Declined             the policy kernel does not let it be made; nobody was asked, nothing is charged
     │   ├─ AnswerLost               answered and billed, but it did not arrive: charged in full
     │   └─ ProvidersExhausted       the whole chain failed recoverably: sleep and come back
     ├─ ContextOverflow              what may never be dropped is alone larger than the window
     ├─ RankerFailed                 no scores, or not those that were promised: last ranks stay, marked stale
     ├─ NotificationFailed           people were not told; what they were to be told of stands all the same
     ├─ FeedError                    one poll of a source failed; the source lives
+    ├─ WebError                     one call to the world outside failed
+    │  └─ EgressRefused             it was never made: the address may not be called
+    ├─ WebhookRefused               what came in by a webhook is not from whom it says, or too late
+    ├─ ToolError                    one call of a tool has no result; a model is told so as the tool's answer
+    │   ├─ ToolNotFound · ToolValidationError · ToolTimeout · ToolCircuitOpen · ToolQuotaExceeded · ToolFailed
+    │   ├─ ToolDeclined             the tool itself says that nothing was done
+    │   └─ ToolDenied               scopes do not allow it, or a person has said no
     ├─ ClusterError                 Ray is not there, or not ours
     └─ TimedOut                     the caller's own patience ended; nothing was undone
 
@@ -86,6 +96,10 @@ class ResumeAttemptsExhausted(ContinuationInvalidInputError):
     code = "attempts_exhausted"
 
 
+class UnfitEvent(InvalidInput):
+    code = "unfit_event"
+
+
 class NotFound(MaestroError):
     code = "not_found"
     exit_status = 3
@@ -93,6 +107,12 @@ class NotFound(MaestroError):
 
 class ContinuationNotFoundError(NotFound):
     pass
+
+
+class UnknownEntryError(NotFound):
+    """`facts` hold `nearest`, ids that it may have been."""
+
+    code = "unknown_entry"
 
 
 class Conflict(MaestroError):
@@ -200,6 +220,12 @@ class MalformedAnswer(TerminalModelError):
     code = "malformed_answer"
 
 
+class Declined(TerminalModelError):
+    """`facts` hold `reason`, the rule of the kernel that fired."""
+
+    code = "declined"
+
+
 class AnswerLost(ModelError):
     code = "answer_lost"
 
@@ -224,6 +250,62 @@ class NotificationFailed(MaestroError):
 
 class FeedError(MaestroError):
     code = "feed"
+
+
+class WebError(MaestroError):
+    code = "web"
+
+
+class EgressRefused(WebError):
+    code = "egress_refused"
+
+
+class WebhookRefused(MaestroError):
+    code = "webhook_refused"
+
+
+class ToolError(MaestroError):
+    code = "tool"
+
+
+class ToolNotFound(ToolError):
+    code = "tool_not_found"
+
+
+class ToolValidationError(ToolError):
+    """Arguments, or a result, are not as the tool declares them; `field` names which."""
+
+    code = "tool_validation"
+
+
+class ToolTimeout(ToolError):
+    code = "tool_timeout"
+
+
+class ToolCircuitOpen(ToolError):
+    """Too many failures in a row: nothing was called; `facts` hold `retry_in_ms`."""
+
+    code = "tool_circuit_open"
+
+
+class ToolQuotaExceeded(ToolError):
+    code = "tool_quota"
+
+
+class ToolFailed(ToolError):
+    """The tool raised, or its process ended; what it had done by then, only its side-effect class says."""
+
+    code = "tool_failed"
+
+
+class ToolDeclined(ToolError):
+    """For tools to raise: nothing was done, and nothing is unknown."""
+
+    code = "tool_declined"
+
+
+class ToolDenied(ToolError):
+    code = "tool_denied"
 
 
 class ClusterError(MaestroError):

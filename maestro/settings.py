@@ -34,6 +34,7 @@ from maestro.continuation.bounds import TtlDefaults
 from maestro.errors import InvalidInput
 from maestro.home import default_home, keep_private, private_folder, private_text, read_private
 from maestro.ids import check_label
+from maestro.mesh.egress import Egress
 
 PREFIX = "MAESTRO_"
 NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER", "MAESTRO_LOGS"})
@@ -42,11 +43,10 @@ MAC_KEY_BYTES = 32
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _FEED = re.compile(r"(?P<subject>[\w.-]{1,120})=(?P<url>https?://\S+)")
-_TIER = re.compile(r"MAESTRO_TIER_[A-Z]+(_API_BASE|_API_KEY_FILE|_PRICE)?")
-_TIER_KEY = re.compile(r"MAESTRO_TIER_[A-Z]+_API_KEY")
 P = ParamSpec("P")
 T = TypeVar("T")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
+_NOTIFY_SCHEMES = ("http", "https", "smtp", "smtps")
 
 
 class Settings(BaseSettings):
@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     """Where the child specs of actors of your own stand: `my_package.my_module:NAME`."""
     feeds: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
     """Subject -> URL of a feed."""
+    egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """What may be called beside the public web: HOST, HOST:PORT or a network, comma between two."""
     pool_size: int = Field(default=3, ge=1, le=1000)
     swarm_size: int = Field(default=1, ge=0, le=1000)
     swarm_slots: int = Field(default=64, ge=1, le=4096)
@@ -95,6 +97,8 @@ class Settings(BaseSettings):
     linger_ms: int = Field(default=30_000, ge=100)
     """How long a dedicated actor stays without work before it ends."""
     tick_deadline_ms: int = Field(default=600_000, ge=1_000)
+    actor_memory_mib: int | None = Field(default=None, ge=64)
+    """Resident memory at which an actor of a pool ends itself; no limit by default."""
     shutdown_grace_ms: int = Field(default=10_000, ge=0)
     default_budget_usd: str = "1.00"
     ttl_user_reply_s: int = Field(default=3_600, ge=1)
@@ -104,11 +108,21 @@ class Settings(BaseSettings):
     """Counted from the moment of the wake."""
     max_resume_attempts: int = Field(default=10, ge=1)
     notify_url: str | None = None
-    """Where approvals are told of by HTTP POST; None means that people look at `maestro waits` by themselves."""
+    """Where approvals are told of, by POST (http, https) or e-mail (smtp, smtps); None means that people look."""
+    notify_password_file: Path | None = None
 
     tiers: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
-    """MAESTRO_TIER_* by full name, without the keys that are held by value; see `tier_settings()`."""
+    """MAESTRO_TIER_*, and the profile and places of `maestro.adapters.litellm.profiles`, by full name, without keys."""
     tier_keys: Annotated[Mapping[str, SecretStr], NoDecode] = Field(default_factory=dict)
+
+    failover_enabled: bool = True
+    advisor_enabled: bool = True
+    llm_max_retries: int = Field(default=3, ge=0, le=10)
+    """Per target, after its first try."""
+    llm_request_timeout_s: int = Field(default=60, ge=1, le=3_600)
+    """Of one try."""
+    pager_slots: int = Field(default=64, ge=1, le=10_000)
+    """Model calls under way at once; others wait, opus first."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -166,7 +180,7 @@ class Settings(BaseSettings):
         return made.encode()
 
     def tier_settings(self) -> Mapping[str, str]:
-        """MAESTRO_TIER_* with the keys, for `maestro.pager.targets.tier_chains` in the process that calls models."""
+        """MAESTRO_TIER_* with the keys, for `profiles.chains_of` in the process that calls models."""
         return {**self.tiers, **{name: key.get_secret_value() for name, key in self.tier_keys.items()}}
 
     @property
@@ -188,6 +202,7 @@ class Settings(BaseSettings):
     def secret_values(self) -> Sequence[str]:
         """Every secret that this process can read by itself: what the logs must never show."""
         held = [self._secret(self.redis_password, self.redis_password_file), self.mac_key_bytes().decode()]
+        held.append(self._secret(None, self.notify_password_file))
         files = [read_private(Path(path)) for name, path in self.tiers.items() if name.endswith("_FILE")]
         keys = [key.get_secret_value() for key in self.tier_keys.values()]
         texts = [text for text in (*held, *files, *keys) if text]
@@ -235,11 +250,12 @@ class Settings(BaseSettings):
     @field_validator("notify_url")
     @classmethod
     def _check_notify_url(cls, url: str | None) -> str | None:
-        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-            raise ValueError("write http://HOST/PATH or https://HOST/PATH")
+        parts = urlsplit(url or "")
+        if url is not None and (parts.scheme not in _NOTIFY_SCHEMES or not parts.hostname or parts.password):
+            raise ValueError("write http(s)://HOST/PATH, or smtp(s)://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS")
         return url
 
-    @field_validator("home", "redis_password_file", "mac_key_file")
+    @field_validator("home", "redis_password_file", "mac_key_file", "notify_password_file")
     @classmethod
     def _make_absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -255,24 +271,33 @@ class Settings(BaseSettings):
         _in_words(usd_micros, usd)
         return usd
 
-    @field_validator("behaviours", mode="before")
+    @field_validator("behaviours", "supervised", "egress_allow", mode="before")
     @classmethod
-    def _split_behaviours(cls, given: object) -> object:
-        names: object = tuple(filter(None, re.split(r"[,\s]+", given))) if isinstance(given, str) else given
-        for name in names if isinstance(names, tuple | list) else ():
-            if not isinstance(name, str) or not _MODULE.fullmatch(name):
+    def _split_names(cls, given: object) -> object:
+        return tuple(filter(None, re.split(r"[,\s]+", given))) if isinstance(given, str) else given
+
+    @field_validator("behaviours")
+    @classmethod
+    def _check_behaviours(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not _MODULE.fullmatch(name):
                 raise ValueError(f"{name!r:.60} is no module name: write my_package.my_module, comma between two")
         return names
 
-    @field_validator("supervised", mode="before")
+    @field_validator("supervised")
     @classmethod
-    def _split_supervised(cls, given: object) -> object:
-        paths: object = tuple(filter(None, re.split(r"[,\s]+", given))) if isinstance(given, str) else given
-        for path in paths if isinstance(paths, tuple | list) else ():
-            module, _, name = str(path).partition(":")
+    def _check_supervised(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            module, _, name = path.partition(":")
             if not _MODULE.fullmatch(module) or not name.isidentifier():
                 raise ValueError(f"{path!r:.60} names no specs: write my_package.my_module:NAME, comma between two")
         return paths
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _check_egress(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        _in_words(Egress.parse, entries)
+        return entries
 
     @field_validator("feeds", mode="before")
     @classmethod
@@ -289,7 +314,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_tiers(cls, tiers: Mapping[str, str]) -> Mapping[str, str]:
         for name in tiers:
-            if not _TIER.fullmatch(name):
+            if not settings_file.MODEL_SETTING.fullmatch(name):
                 raise ValueError(f"{name} is unknown: see MAESTRO_TIER_OPUS, and its _API_BASE, _API_KEY_FILE, _PRICE")
         return tiers
 
@@ -305,7 +330,7 @@ class Settings(BaseSettings):
         """Arguments, then the environment, then maestro.toml."""
         home = init_settings().get("home") or env_settings().get("home") or default_home()
         written = settings_file.read_toml(settings_file.find(Path(str(home))), frozenset(settings_cls.model_fields))
-        tiers = InitSettingsSource(settings_cls, _tiers_of(os.environ))
+        tiers = InitSettingsSource(settings_cls, settings_file.models_of(os.environ))
         return init_settings, env_settings, tiers, InitSettingsSource(settings_cls, written)
 
 
@@ -333,20 +358,14 @@ def unknown_environment(environ: Mapping[str, str] = os.environ) -> Sequence[str
         for name in sorted(environ)
         if name.startswith(PREFIX)
         and name not in known | NOT_OURS_TO_READ
-        and not _TIER.fullmatch(name)
-        and not _TIER_KEY.fullmatch(name)
+        and not settings_file.MODEL_SETTING.fullmatch(name)
+        and not settings_file.MODEL_KEY.fullmatch(name)
     ]
 
 
 def _did_you_mean(name: str, known: set[str]) -> str:
     near = difflib.get_close_matches(name, sorted(known), n=1)
     return f": did you mean {near[0]}?" if near else ""
-
-
-def _tiers_of(environ: Mapping[str, str]) -> dict[str, JsonValue | dict[str, SecretStr]]:
-    plain: dict[str, JsonValue] = {name: text for name, text in environ.items() if _TIER.fullmatch(name)}
-    keys = {name: SecretStr(text) for name, text in environ.items() if _TIER_KEY.fullmatch(name)}
-    return {**({"tiers": plain} if plain else {}), **({"tier_keys": keys} if keys else {})}
 
 
 def _is_secret(value: object) -> bool:

@@ -11,11 +11,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import orjson
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 
 from maestro.errors import InvalidInput
 
 NAME = "maestro.toml"
+MODEL_SETTING = re.compile(
+    r"MAESTRO_(TIER_[A-Z]+(_API_BASE|_API_KEY_FILE|_PRICE)?|PROVIDER_CHAIN"
+    r"|(FOUNDRY|ANTHROPIC|BEDROCK)_(ENDPOINT|REGION|OPUS|SONNET|HAIKU|API_KEY_FILE))"
+)
+"""What says where models are, but for the keys."""
+MODEL_KEY = re.compile(r"MAESTRO_(TIER_[A-Z]+|FOUNDRY|ANTHROPIC|BEDROCK)_API_KEY")
 SECRETS = {"redis_password": "redis_password_file", "mac_key": "mac_key_file", "tier_keys": "tiers"}
 """Keys that no file may hold, and what to write instead."""
 
@@ -50,6 +56,13 @@ def read_toml(path: Path | None, known: frozenset[str]) -> dict[str, JsonValue]:
         raise _refused(path, text, "redis_url", "a password does not belong in this file", "set redis_password_file")
     tiers = written.get("tiers")
     return {**written, "tiers": _full_names(tiers, path, text)} if isinstance(tiers, dict) else written
+
+
+def models_of(environ: Mapping[str, str]) -> dict[str, JsonValue | dict[str, SecretStr]]:
+    """What an environment says of where models are: `tiers`, and `tier_keys` apart, as settings hold them."""
+    plain: dict[str, JsonValue] = {name: text for name, text in environ.items() if MODEL_SETTING.fullmatch(name)}
+    keys = {name: SecretStr(text) for name, text in environ.items() if MODEL_KEY.fullmatch(name)}
+    return {**({"tiers": plain} if plain else {}), **({"tier_keys": keys} if keys else {})}
 
 
 def parse_json(text: str) -> dict[str, JsonValue]:

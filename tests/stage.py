@@ -39,6 +39,10 @@ from maestro.tick.blocks import Keeper
 from maestro.tick.mind import Faculties, Pager, ThinkingMind
 from maestro.tick.runner import HandBack, Outcome, Surroundings, run
 from maestro.tick.store import Adopted, Commit, Held
+from maestro.tick.workbench import Workbench
+from maestro.tools.calls import InlineTools, ToolRunner
+from maestro.tools.registry import Toolbox
+from maestro.tools.spec import Tool
 
 SEAL = Seal(b"a key of thirty-two bytes to test")
 ALICE, BOB = HolderId("pool/default/1#alice"), HolderId("pool/default/2#bob")
@@ -94,7 +98,14 @@ def result(of: ModelRequest, content: str = "ok") -> ModelCallResult:
 class Stage:
     """One store and all that moves on it."""
 
-    def __init__(self, backend: Backend, *behaviours: type[Behaviour[Any]], model: CountingModel | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *behaviours: type[Behaviour[Any]],
+        model: CountingModel | None = None,
+        tools: Iterable[Tool] = (),
+        workers: ToolRunner | None = None,
+    ) -> None:
         self.backend = backend
         self.at = Installation(backend, SEAL, PLENTY)
         self.model = model or CountingModel()
@@ -103,13 +114,19 @@ class Stage:
         self.publisher = MeshPublisher(backend.router, backend.partitions)
         self.relay, self.timekeeper, self.reaper = Relay(backend), Timekeeper(backend), Reaper(backend)
         self.projector = Projector(backend, SEAL, backend.tenant, LocalRanker())
+        self.bench = Workbench(Toolbox(tools), workers or InlineTools(), backend.tools, backend.journals)
         self.around = self.surroundings(*behaviours)
         self.after_each_move: list[Callable[[], Any]] = []
 
     def surroundings(self, *behaviours: type[Behaviour[Any]], **changes: Any) -> Surroundings:
         """What the ticks of one process share."""
         faculties = Faculties(
-            self.backend.shelf, self, PRICES, PolicyConfig(advisor_enabled=False), Keeper(self.backend.blocks)
+            self.backend.shelf,
+            self,
+            PRICES,
+            PolicyConfig(advisor_enabled=False),
+            Keeper(self.backend.blocks),
+            self.bench,
         )
         around = Surroundings(
             store=self.backend.store,
@@ -190,10 +207,10 @@ class Stage:
             await loop.step()
         return adopted is not None or before != (self.timekeeper.fired, self.relay.delivered, self.projector.projected)
 
-    async def publish(self, subject: str, key: str, payload: JsonValue = None) -> int:
+    async def publish(self, subject: str, key: str, payload: JsonValue = None, type: str = "feed.item") -> int:
         """How many it matched at home."""
         now_ms = await self.backend.clock.now_ms()
-        event = new_event(subject, "feed.item", "source.test", key, payload, now_ms, taint="untrusted")
+        event = new_event(subject, type, "source.test", key, payload, now_ms, taint="untrusted")
         return (await self.publisher.publish(event)).matched
 
     async def advance(self, by_ms: int) -> None:

@@ -13,6 +13,7 @@ import psutil
 from pydantic import JsonValue
 from rich.text import Text
 
+from maestro.adapters.litellm.profiles import chains_of
 from maestro.adapters.redis import server
 from maestro.adapters.redis.checks import StoreFinding, findings_at
 from maestro.bootstrap import repertoire, store_url
@@ -20,7 +21,7 @@ from maestro.cli.command import Call
 from maestro.cli.output import Column
 from maestro.errors import MaestroError
 from maestro.home import private_folder, read_private
-from maestro.pager.targets import REHEARSAL, Target, tier_chains
+from maestro.pager.targets import REHEARSAL, Target
 from maestro.settings import Settings, unknown_environment
 
 PYTHONS = ((3, 11), (3, 12))
@@ -103,7 +104,7 @@ def _behaviours(settings: Settings) -> Iterator[StoreFinding]:
 
 def _tiers(settings: Settings) -> Iterator[StoreFinding]:
     try:
-        chains = tier_chains(settings.tier_settings())
+        chains = chains_of(settings.tier_settings())
     except MaestroError as error:
         yield StoreFinding(
             "tiers", False, error.message, "targets that can be read", error.hint or "see MAESTRO_TIER_*"

@@ -19,6 +19,7 @@ from maestro.cli.words import (
     moment,
     sentence,
     shortest,
+    span,
     state,
     usd,
     with_readable,
@@ -287,7 +288,8 @@ def _number(value: JsonValue) -> float:
 
 
 def _weight(row: Row) -> str:
-    return f"{_number(row['weight']):.3f}"
+    """Pinned ones do not fade, and have none."""
+    return "pinned" if row["weight"] is None else f"{_number(row['weight']):.3f}"
 
 
 def _link(row: Row) -> str:
@@ -308,8 +310,10 @@ _FIELD_COLUMNS = [
     Column("ENTRY", lambda row: str(row["id"]), whole=True),
     Column("WEIGHT", _weight, right=True),
     Column("SCORE", lambda row: f"{_number(row['score']):.2f}", right=True),
+    Column("VIEW", lambda row: str(row["view"])),
+    Column("AGE", lambda row: span(int(_number(row["age_ms"]))), right=True),
     Column("KIND", lambda row: str(row["kind"])),
-    Column("SINCE (UTC)", lambda row: moment(row["created_at_ms"]), whole=True),
     Column("TITLE", lambda row: str(row["title"]), most=60),
+    Column("REASON", lambda row: str(row["reason"]), most=40),
     Column("LINK", _link),
 ]

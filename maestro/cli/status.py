@@ -18,10 +18,11 @@ from maestro.bootstrap import store_url
 from maestro.cli.command import Call
 from maestro.cli.inert import inert
 from maestro.cli.mesh import source_row
-from maestro.cli.output import facts
+from maestro.cli.output import Column, facts
 from maestro.cli.words import distance, moment, span, state
 from maestro.client import Maestro
 from maestro.errors import ClusterError, MaestroError, NotFound
+from maestro.mesh.account import Account, account_of
 from maestro.runtime import verbs
 from maestro.settings import Settings
 
@@ -49,6 +50,45 @@ def status(call: Call, tree: Annotated[bool, typer.Option("--tree", help="The su
         raise failed
     if not ray["running"]:
         raise ClusterError(str(ray["error"]), hint="run `maestro up`")
+
+
+def pools(call: Call) -> None:
+    """Who waits for an actor in each pool, for how long, and how many actors it has: null where Ray does not run."""
+    told = asyncio.run(_stored(call))
+    actors = _actors(_object(_ray(call.settings)["supervisors"]))
+    ready = {pool: _object(figures) for pool, figures in _object(told["ready"]).items()}
+    rows: list[Json] = [
+        {
+            "pool": pool,
+            "ready": ready.get(pool, {}).get("depth", 0),
+            "oldest_ms": ready.get(pool, {}).get("age_ms", 0),
+            "actors": None if actors is None else actors[pool, "running"],
+            "waiting_to_restart": None if actors is None else actors[pool, "waiting to restart"],
+        }
+        for pool in sorted({*ready, *(pool for pool, _ in actors or ())})
+    ]
+    columns = [
+        Column("POOL", lambda row: str(row["pool"]), whole=True),
+        Column("READY", lambda row: str(row["ready"]), right=True),
+        Column("THE OLDEST FOR", lambda row: span(int(str(row["oldest_ms"]))) if row["ready"] else "-"),
+        Column("ACTORS", lambda row: "?" if row["actors"] is None else str(row["actors"]), right=True),
+        Column("WAITING TO RESTART", lambda row: str(row["waiting_to_restart"] or "-"), right=True),
+    ]
+    call.out.rows(rows, columns, "No pool has had work yet.")
+
+
+def _actors(node: Json) -> Counter[tuple[str, str]] | None:
+    """(pool, state) -> how many of its actors; None where there is no tree to ask."""
+    if not node:
+        return None
+    found: Counter[tuple[str, str]] = Counter()
+    kind, _, rest = str(node["id"]).partition("/")
+    if kind == "pool":
+        found[rest.rpartition("/")[0], str(node["state"])] += 1
+    below = node.get("children")
+    for child in below if isinstance(below, list) else ():
+        found += _actors(_object(child)) or Counter()
+    return found
 
 
 def _store(settings: Settings) -> tuple[Json, MaestroError | None]:
@@ -91,6 +131,7 @@ async def _told_by(maestro: Maestro) -> Json:
         "ready": {pool: {"depth": counts[f"ready:{pool}"], "age_ms": age} for pool, age in sorted(ages.items())},
         **{name: counts[name] for name in DEPTHS},
         "totals": {name: counts[name] for name in TOTALS},
+        "mesh": dict(account_of(counts).told()),
         "sources": [dict(source_row(record)) for record in await at.backend.sources.list()],
     }
 
@@ -139,10 +180,7 @@ def _lines(told: Json) -> Sequence[tuple[str, str | Text]]:
         ("ready", _ready(_object(told["ready"]))),
         ("timers", f"{told['timers']} set, {totals['timers_fired']} fired" + _late(told["lateness_ms"])),
         ("on the way", f"{told['outbox']} in the outbox, {told['projections']} to be scored"),
-        (
-            "events",
-            f"{totals['published']} published, {totals['matched']} matched, {told['dead_letters']} dead letters",
-        ),
+        ("events", f"{_account(told)}; {told['dead_letters']} dead letters"),
         (
             "ticks",
             f"{totals['committed']} committed, {totals['fenced']} stale refused, {totals['reclaimed']} taken back",
@@ -153,6 +191,12 @@ def _lines(told: Json) -> Sequence[tuple[str, str | Text]]:
     rows = told["sources"] if isinstance(told["sources"], list) else []
     lines += [("source", _source_line(_object(row), now_ms)) for row in rows]
     return lines
+
+
+def _account(told: Json) -> Account:
+    figures = {name: value for name, value in _object(told["mesh"]).items() if isinstance(value, int)}
+    figures.pop("pending")  # which follows from the others
+    return Account(**figures)
 
 
 def _store_line(store: Json) -> Text:

@@ -48,6 +48,8 @@ class Bounds(_Positive):
     max_depth: int | None = None
     """How deep its tree may grow, counted from the root."""
     tick_timeout_ms: int | None = None
+    asks_per_day: int | None = None
+    """How many questions it may put to people on one day (UTC) of the store's clock."""
     max_state_bytes: int = MAX_STATE_BYTES
 
     def over(self, defaults: "TtlDefaults") -> Self:

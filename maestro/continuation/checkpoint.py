@@ -14,17 +14,20 @@ from typing import Annotated, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from maestro.budget.vector import BudgetVector
 from maestro.continuation import patch
 from maestro.continuation.bounds import UNBOUNDED, Bounds
 from maestro.continuation.canonical import canonical
-from maestro.continuation.directive import Interest, OnParentEnd, Recurring
+from maestro.continuation.directive import Interest, OnParentEnd, Recurring, Spawn
+from maestro.continuation.edits import Edit
 from maestro.continuation.expiry import expires_at
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.lifecycle import TERMINAL, Hold, Status
 from maestro.continuation.merging import Disagreement
+from maestro.continuation.supervision import Restart, Supervision
 from maestro.continuation.wait import WaitFor
 from maestro.errors import IntegrityError
-from maestro.ids import ContinuationId, Epoch, Rev, TenantId, TimeMs
+from maestro.ids import ContinuationId, EntryId, Epoch, Rev, TenantId, TimeMs
 
 GENESIS = "0" * 64
 """The previous hash of a first record."""
@@ -40,6 +43,22 @@ class Child(_Shape):
     behaviour: str
     status: Status = Status.PENDING
     on_parent_end: OnParentEnd = "linked"
+    spawn: Spawn | None = None
+    """What it was spawned with, where another may have to take its place."""
+    place: int = 0
+    """Of such children the one with the lower number was spawned earlier."""
+    first: ContinuationId | None = None
+    """The first of those whose place it has."""
+    burned: BudgetVector = BudgetVector({})
+    """What they had used."""
+    replaced: bool = False
+    """It was told to end, and another will take its place."""
+
+
+class Tie(_Shape):
+    """A monitor of it: whose end it will be told of."""
+
+    target: ContinuationId
 
 
 class ForkedFrom(_Shape):
@@ -68,11 +87,21 @@ class Checkpoint(_Shape):
     disagreements: tuple[Disagreement, ...] = ()
     """What merged ones left otherwise than it is here, until somebody has decided."""
     children: dict[ContinuationId, Child] = {}
+    supervision: Supervision = Supervision()
+    """Of those children that are restarted."""
+    restart: Restart = "temporary"
+    """Whether another takes its place when it ends."""
+    ties: dict[str, Tie] = {}
+    """Monitors by their names. Links are the store's: either side may make and undo one."""
+    trap_exit: bool = False
     bounds: Bounds = UNBOUNDED
     resume_attempts: int = 0
     """Attempts of this turn lineage that are committed; the tries of the open tick are the store's."""
     turns: int = 0
     """How many ticks of the behaviour are committed."""
+    asked_on_day: int = 0
+    """The day on which it last put a question to people, counted from 1970; kept where a bound counts them."""
+    asks_that_day: int = 0
     wait: WaitFor | None = None
     interests: tuple[Interest, ...] = ()
     timers: dict[str, TimeMs] = {}
@@ -81,6 +110,12 @@ class Checkpoint(_Shape):
     input: JsonValue = None
     state: JsonValue = None
     """None until the behaviour's first tick."""
+    scopes: tuple[str, ...] = ()
+    """What it may use tools for; a child has at most those of its parent."""
+    tainted: bool = False
+    """True when what it last did came of untrusted input: its own timers and children bring no trust."""
+    edits: dict[EntryId, Edit] = {}
+    """What was decided about how entries of its field are shown."""
     result: JsonValue = None
     created_at_ms: TimeMs
     updated_at_ms: TimeMs

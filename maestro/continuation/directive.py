@@ -13,8 +13,11 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from maestro.budget.vector import BudgetVector
+from maestro.continuation.edits import Edit
 from maestro.continuation.finding import Finding
 from maestro.continuation.goal import GoalFrame
+from maestro.continuation.predicate import MAX_FILTERS, Predicate
+from maestro.continuation.supervision import Restart, Strategy
 from maestro.continuation.wait import (
     AnyOf,
     ApprovalResolution,
@@ -26,8 +29,9 @@ from maestro.continuation.wait import (
     UserReply,
     WaitFor,
 )
-from maestro.ids import ContinuationId, Rev, TimeMs, derived_token
+from maestro.ids import ContinuationId, EntryId, Rev, TimeMs, derived_token
 
+MAX_WAKES_PER_DAY = 1_000_000
 MAX_COALESCE_MS = 3_600_000  # a sleeper that waits longer than an hour wants a timer
 
 
@@ -44,6 +48,12 @@ class Interest(_Shape):
     """Wake only at this score against the goal or above; below it the event still enters the field."""
     coalesce_ms: Annotated[int, Field(ge=0, le=MAX_COALESCE_MS)] = 0
     """The first event waits so long for others before it wakes; all of them are one tick."""
+    filters: Annotated[tuple[Predicate, ...], Field(max_length=MAX_FILTERS)] = ()
+    """Only events whose payload is as all of these say."""
+    wakes_per_day: Annotated[int, Field(ge=0, le=MAX_WAKES_PER_DAY)] | None = None
+    """So often it may wake in a day of UTC; what comes beyond that enters the field and wakes nobody."""
+    until_ms: TimeMs | None = None
+    """From then on it matches nothing; the next tick drops it."""
 
 
 CatchUp = Literal["one", "all", "skip"]
@@ -72,6 +82,9 @@ class Spawn(_Shape):
     input: JsonValue = None
     pool: str = "default"
     on_parent_end: OnParentEnd = "linked"
+    restart: Restart = "temporary"
+    """Whether another takes its place when it ends: always, after a failure, or never."""
+    scopes: tuple[str, ...] = ()
 
 
 class Grant(_Shape):
@@ -103,6 +116,8 @@ class Publish(_Shape):
     event_type: str
     key: str
     payload: JsonValue
+    version: Annotated[int, Field(ge=1)] = 1
+    """Of the type: what the payload looks like (maestro.mesh.schemas)."""
 
 
 class Report(_Shape):
@@ -134,6 +149,62 @@ class SetTimer(_Shape):
 class CancelTimer(_Shape):
     type: Literal["cancel_timer"] = "cancel_timer"
     timer_id: str
+
+
+class Monitor(_Shape):
+    """The end of `target` is told, once, by a mail of kind `down`."""
+
+    type: Literal["monitor"] = "monitor"
+    target: ContinuationId
+    ref: str
+
+
+class Demonitor(_Shape):
+    """A monitor is over, and what it told already is unheard."""
+
+    type: Literal["demonitor"] = "demonitor"
+    target: ContinuationId
+    ref: str
+
+
+class Link(_Shape):
+    """When one of the two ends, the other is told, and ends too unless it traps exits."""
+
+    type: Literal["link"] = "link"
+    target: ContinuationId
+
+
+class Unlink(_Shape):
+    """There is no link between the two, and what it told already is unheard."""
+
+    type: Literal["unlink"] = "unlink"
+    target: ContinuationId
+
+
+class TrapExit(_Shape):
+    """From now on exits are read as mail (`on`), or end it."""
+
+    type: Literal["trap_exit"] = "trap_exit"
+    on: bool
+
+
+class Supervise(_Shape):
+    """How children that are restarted are supervised from now on: see Supervision."""
+
+    type: Literal["supervise"] = "supervise"
+    strategy: Strategy = "one_for_one"
+    max_restarts: Annotated[int, Field(ge=0, le=1_000)] = 5
+    max_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    max_burn: BudgetVector = BudgetVector({})
+
+
+class EditField(_Shape):
+    """The context is shown otherwise from now on."""
+
+    type: Literal["edit_field"] = "edit_field"
+    commands: str
+    changes: dict[EntryId, Edit | None]
+    """What is in force from now on for each; None for what was undone."""
 
 
 class Sleep(_Shape):
@@ -198,7 +269,22 @@ class Wait:
 
 Closing = Annotated[Sleep | Finish | Fail, Field(discriminator="type")]
 Act = Annotated[
-    Spawn | Grant | Send | Publish | Report | Subscribe | Unsubscribe | SetTimer | CancelTimer,
+    Spawn
+    | Grant
+    | Send
+    | Publish
+    | Report
+    | Subscribe
+    | Unsubscribe
+    | SetTimer
+    | CancelTimer
+    | Monitor
+    | Demonitor
+    | Link
+    | Unlink
+    | TrapExit
+    | Supervise
+    | EditField,
     Field(discriminator="type"),
 ]
 Directive = Act | Closing

@@ -56,6 +56,7 @@ STOP_STATUS: dict[str, Status] = {
     "cancelled_by_user": Status.CANCELLED,
     "cancelled_by_product": Status.CANCELLED,
     "approval_denied": Status.CANCELLED,
+    "restarted_with_sibling": Status.CANCELLED,
     "superseded_by_newer_turn": Status.SUPERSEDED,
     "expired_ttl": Status.EXPIRED,
 }

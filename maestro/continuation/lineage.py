@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from maestro.continuation.checkpoint import Checkpoint, ForkedFrom
 from maestro.continuation.lifecycle import Status
 from maestro.continuation.mail import Kind, Mail
+from maestro.continuation.supervision import Supervision
 from maestro.continuation.wait import BudgetGrant
 from maestro.ids import ContinuationId, Rev, TimeMs
 
@@ -30,6 +31,9 @@ def forked(then: Checkpoint, rev: Rev, fork_id: ContinuationId, now_ms: TimeMs) 
             "parent": None,
             "depth": 0,
             "children": {},
+            "ties": {},
+            "supervision": Supervision(),
+            "restart": "temporary",
             "disagreements": (),
             "forked_from": ForkedFrom(id=then.id, rev=rev),
             "status": Status.PENDING,

@@ -3,7 +3,7 @@
 Invariants:
 - a mail wakes by its *wake key*, `kind` or `kind:correlation`; a wait is a set of such keys, so that the store can
   decide a wake without understanding either;
-- start and control mail wakes always;
+- start and control mail and exits wake always;
 - what a tick reads stands in lanes, each in order of arrival; one sender's word never comes after its own end.
 
 Source: spec/01 section 5; spec/02 section 5 (envelope).
@@ -34,6 +34,10 @@ class Kind(StrEnum):
     CONTROL = "control"
     MERGE = "merge"
     """What a merged one leaves."""
+    DOWN = "down"
+    """One that it monitors has ended."""
+    EXIT = "exit"
+    """One that it is linked with has ended: it ends too, unless it traps exits."""
 
 
 class Control(StrEnum):
@@ -50,6 +54,8 @@ class Control(StrEnum):
     """How telling people of an approval went; interrupts nobody, and runs no code."""
     ADOPTED = "adopted"
     """Somebody's child is yours now."""
+    CRASHED = "crashed"
+    """A child has ended that is to be restarted; interrupts nobody, and runs no code."""
 
 
 class Lane(IntEnum):
@@ -58,12 +64,12 @@ class Lane(IntEnum):
     KILL = 0
     STOP = 1
     EXIT = 2
-    """Ends of children, each after all that the child had written before."""
+    """Ends of others, each after all that the one that ended had written before."""
     CONTROL = 3
     MAIL = 4
 
 
-ALWAYS_WAKE = frozenset({Kind.START, Kind.CONTROL})
+ALWAYS_WAKE = frozenset({Kind.START, Kind.CONTROL, Kind.EXIT})
 BOUNDED = frozenset({Kind.EVENT, Kind.MESSAGE})
 """What is refused where there is no room; the rest answers something asked for, and is bounded by the asking."""
 MAILBOX_LIMIT = 10_000  # unread mails, beyond which what is bounded is refused
@@ -113,7 +119,7 @@ class Mail(BaseModel):
                 return Lane.KILL
             case Kind.CONTROL if self.subject == Control.CANCEL:
                 return Lane.STOP
-            case Kind.CHILD:
+            case Kind.CHILD | Kind.DOWN | Kind.EXIT:
                 return Lane.EXIT
             case Kind.CONTROL | Kind.APPROVAL:
                 return Lane.CONTROL

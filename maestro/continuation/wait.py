@@ -49,6 +49,14 @@ class _Timed(_Shape):
         return positive(value, "wait.ttl_ms")
 
 
+class Interruption(_Shape):
+    """The effect in whose midst a person is asked; the answer goes on with that tick, before any other mail."""
+
+    call_id: str
+    then: "WaitFor | None" = None
+    """What the continuation had waited for."""
+
+
 class StreamEvent(_Timed):
     """Until anything arrives: an event it subscribed to, a message, a child's end, a timer."""
 
@@ -63,6 +71,7 @@ class UserReply(_Timed):
     type: Literal["user_reply"] = "user_reply"
     question_id: str
     question: str
+    interrupts: Interruption | None = None
 
 
 class ApprovalResolution(_Timed):
@@ -88,6 +97,7 @@ class ApprovalResolution(_Timed):
     """The approval that this one took the place of, because something that it was bound to changed."""
     changed: tuple[str, ...] = ()
     """What had changed then: state, policy."""
+    interrupts: Interruption | None = None
 
 
 class ExternalResult(_Timed):
@@ -142,8 +152,8 @@ WaitFor = Annotated[
 ]
 Simple = StreamEvent | UserReply | ApprovalResolution | ExternalResult | ScheduledWake | Children | BudgetGrant
 """A wait that is none of several."""
-AnyOf.model_rebuild()
-BudgetGrant.model_rebuild()
+for _shape in (Interruption, UserReply, ApprovalResolution, AnyOf, BudgetGrant):
+    _shape.model_rebuild()
 
 BUDGET_KEY = "budget"
 """Marks a wait for money; no mail has this key, the store itself tells of a grant."""
@@ -152,7 +162,9 @@ WAKE_TIMER = "wake"
 TTL_TIMER = "!ttl"
 """The timer by which the store makes ready whose wait or deadline may be over; it brings no mail, and no user timer can
 have its name."""
-_ANYTHING = tuple(k.value for k in (Kind.EVENT, Kind.MESSAGE, Kind.CHILD, Kind.RESULT, Kind.TIMER, Kind.REPLY))
+_ANYTHING = tuple(
+    kind.value for kind in (Kind.EVENT, Kind.MESSAGE, Kind.CHILD, Kind.DOWN, Kind.RESULT, Kind.TIMER, Kind.REPLY)
+)
 
 
 def wake_keys(wait: WaitFor) -> tuple[str, ...]:
@@ -161,7 +173,8 @@ def wake_keys(wait: WaitFor) -> tuple[str, ...]:
         case StreamEvent():
             return _ANYTHING
         case UserReply():
-            return (f"{Kind.REPLY}:{wait.question_id}", Kind.MESSAGE.value)
+            reply = f"{Kind.REPLY}:{wait.question_id}"
+            return (reply, Kind.MESSAGE.value) if wait.interrupts is None else (reply,)
         case ApprovalResolution():
             return (f"{Kind.APPROVAL}:{wait.approval_id}",)
         case ExternalResult():

@@ -7,6 +7,7 @@ from maestro.clock import Clock
 from maestro.field.shelf import Shelf
 from maestro.ids import TenantId
 from maestro.mesh.source import SourceRecords
+from maestro.pager.notices import Notices
 from maestro.runtime.claims import Claims
 from maestro.runtime.ports import Leases, Outbox, Projections, Router, Signals, Timers
 from maestro.tick.blocks import Blocks
@@ -14,6 +15,7 @@ from maestro.tick.moves import Moves
 from maestro.tick.records import Records
 from maestro.tick.steering import Steering
 from maestro.tick.store import Journals, Store
+from maestro.tools.calls import ToolRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +40,7 @@ class Backend:
     blocks: Blocks
     moves: Moves
     claims: Claims
+    notices: Notices
+    tools: ToolRecords
     close: Callable[[], Awaitable[None]]
     """Ends connections; what is stored stays."""

@@ -6,12 +6,12 @@ nothing: every step is claimed inside the store. A store that is away is waited 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
 import structlog
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.envelope import Seal
@@ -28,17 +28,23 @@ from maestro.errors import (
 )
 from maestro.field.decay import half_life_ms, rank_key
 from maestro.field.entry import Entry, Provenance, SourceKind, entry_id
+from maestro.field.likeness import sketch
 from maestro.field.ranker import Ranker
+from maestro.field.steady import rank
 from maestro.ids import ContinuationId, MailId, Partition, TenantId, TimeMs, home_partition
 from maestro.mesh.event import Event
+from maestro.mesh.schemas import OPEN, EventTypes
 from maestro.runtime.backend import Backend
 from maestro.runtime.ports import PROJECT, RELAY, TIMERS, Projected, Projection
 from maestro.tick.store import OutboxRow
+from maestro.tick.watches import Watch
 
 log = structlog.get_logger()
 
 IDLE_MS = 5_000  # what a lost signal costs at most
 AWAY_S = 1.0  # between two looks at a store that does not answer
+ENDS = ("down:", "exit:", "noproc:")
+"""Ids of what tells of an end: nobody misses it who has ended himself."""
 
 Placed = tuple[str, OutboxRow]
 """An outbox row and its position."""
@@ -121,6 +127,7 @@ class Relay:
     """What commits sent goes to where it belongs: at least once, in order, and it is applied once there."""
 
     backend: Backend
+    types: EventTypes = OPEN
     delivered: int = 0
     idle_ms: int = IDLE_MS
 
@@ -166,21 +173,34 @@ class Relay:
     async def _carry(self, row: OutboxRow) -> str | None:
         """None when the row arrived, else why it never will."""
         try:
-            if row.kind == "mail":
-                await self.backend.store.deliver(ContinuationId(row.to), Mail.model_validate_json(row.payload))
-            else:
-                await self._route(row)
+            match row.kind:
+                case "mail":
+                    await self.backend.store.deliver(ContinuationId(row.to), Mail.model_validate_json(row.payload))
+                case "watch":
+                    await self._watch(row)
+                case "unwatch":
+                    await self.backend.store.unwatch(Watch.loads(row.payload))
+                case _:
+                    await self._route(row)
         except (InvalidInput, NotFound, ContinuationAlreadyTerminalError, MailboxFull) as error:
-            return error.code
+            return None if row.id.startswith(ENDS) else error.code
         except ValidationError as error:
             return f"malformed: {error.error_count()} errors"
         return None
+
+    async def _watch(self, row: OutboxRow) -> None:
+        """Its target will tell, or is answered for: the answer has the same id however often that is tried."""
+        watch = Watch.loads(row.payload)
+        if not await self.backend.store.watch(watch):
+            answer = watch.answered(MailId(f"noproc:{row.id}"), await self.backend.clock.now_ms())
+            await self.backend.store.deliver(watch.watcher, answer)
 
     async def _route(self, row: OutboxRow) -> None:
         event = Event.model_validate_json(row.payload)
         if row.to != "mesh":
             await self.backend.router.route(event, Partition(int(row.to)))
             return
+        self.types.check(event)
         home = home_partition(f"{event.source} {event.key}", self.backend.partitions)
         others = [partition for partition in partitions_of(self.backend) if partition != home]
         await self.backend.router.route(event, home, others)
@@ -205,6 +225,8 @@ class Projector:
     tenant: TenantId
     ranker: Ranker
     projected: int = 0
+    degraded: int = 0
+    """Of these, ranked while the engine was away."""
     idle_ms: int = IDLE_MS
 
     async def step(self) -> int:
@@ -245,11 +267,15 @@ class Projector:
 
     async def _score(self, mine: Sequence[Projection], goal: GoalFrame, now_ms: TimeMs) -> list[Projected]:
         entries = [entry_of(projection, now_ms) for projection in mine]
-        scores = await self.ranker.score(goal, entries)
-        return [
-            _projected(projection, entry.model_copy(update={"score": score}))
-            for projection, entry, score in zip(mine, entries, scores, strict=True)
+        ranking = await rank(self.ranker, goal, entries)
+        if ranking.degraded is not None:
+            self.degraded += len(entries)
+            log.warning("ranked_degraded", entries=len(entries), cause=ranking.degraded)
+        ranked = [
+            entry.model_copy(update={"score": score, "degraded": ranking.degraded is not None})
+            for entry, score in zip(entries, ranking.scores, strict=True)
         ]
+        return [_projected(projection, entry) for projection, entry in zip(mine, ranked, strict=True)]
 
 
 def entry_of(projection: Projection, now_ms: TimeMs) -> Entry:
@@ -260,19 +286,32 @@ def entry_of(projection: Projection, now_ms: TimeMs) -> Entry:
     item = (
         event.payload if isinstance(event.payload, dict) else {"title": event.subject, "abstract": str(event.payload)}
     )
-    feed = event.type.startswith("feed")
+    kind = _kind_of(event)
+    title, body = str(item.get("title") or event.subject)[:500], _body_of(item)
     return Entry(
-        id=entry_id(event.source, event.key),
+        id=entry_id(event.source, event.subject if kind is SourceKind.ROLLING else event.key),
         source=event.subject,
-        kind=SourceKind.FEED if feed else SourceKind.EVENT,
-        title=str(item.get("title") or event.subject)[:500],
-        body=str(item.get("abstract") or item.get("summary") or "")[:4_000],
+        kind=kind,
+        title=title,
+        body=body,
         created_at_ms=now_ms,
         last_reinforced_at_ms=now_ms,
         provenance=Provenance(event=event.id, subject=event.subject),
         links=tuple(str(item[key]) for key in ("link",) if item.get(key)),
+        sketch=sketch(title, body),
         taint=event.taint,
     )
+
+
+def _kind_of(event: Event) -> SourceKind:
+    """An event of type `rolling` is the newest value of its subject, in place of the one before."""
+    if event.type.startswith("feed"):
+        return SourceKind.FEED
+    return SourceKind.ROLLING if event.type == "rolling" else SourceKind.EVENT
+
+
+def _body_of(item: Mapping[str, JsonValue]) -> str:
+    return str(item.get("abstract") or item.get("summary") or "")[:4_000]
 
 
 def _finding_entry(projection: Projection, now_ms: TimeMs) -> Entry:
@@ -287,6 +326,9 @@ def _finding_entry(projection: Projection, now_ms: TimeMs) -> Entry:
         last_reinforced_at_ms=now_ms,
         provenance=Provenance(continuation=finding["continuation"]),
         links=tuple(finding["links"]),
+        supersedes=entry_id("finding", finding["supersedes"]) if finding.get("supersedes") else None,
+        sketch=sketch(finding["title"], finding["body"]),
+        taint=finding.get("taint", "untrusted"),
     )
 
 

@@ -129,3 +129,11 @@ class Router(Protocol):
         `forward_to` an outbox row of kind `event` is written in the same step.
         """
         ...
+
+    async def redeliver(self, partition: Partition, letter: bytes, to: ContinuationId | None, mail: Mail | None) -> str:
+        """`mail` is in the mailbox of `to`, and `letter` is a dead letter no more; without a mail it is only dropped.
+
+        Returns:
+            `ok`; `gone` where there is no such letter; else why the mail cannot arrive now, and nothing changed.
+        """
+        ...

@@ -72,6 +72,8 @@ class Start:
     supersede: bool = False
     """Whoever has the name now ends, as superseded, in the same step."""
     bounds: Bounds = UNBOUNDED
+    scopes: tuple[str, ...] = ()
+    """What it, and whoever descends from it, may use tools for."""
 
 
 async def start(at: Installation, asked: Start) -> ContinuationId:
@@ -89,7 +91,7 @@ async def start(at: Installation, asked: Start) -> ContinuationId:
     cid = new_continuation_id(now_ms, home)
     pool = f"dedicated-{cid}" if asked.pool == "dedicated" else check_label(asked.pool, "pool")
     first = root_of(cid, at.tenant, asked.behaviour, asked.goal, now_ms, pool=pool, name=asked.name, input=asked.input)
-    first = first.model_copy(update={"bounds": asked.bounds.over(at.defaults)})
+    first = first.model_copy(update={"bounds": asked.bounds.over(at.defaults), "scopes": asked.scopes})
     birth = born(first, asked.budget or at.default_budget, at.seal)
     await at.backend.store.create(replace(birth, supersedes=_superseded_by(cid, now_ms)) if asked.supersede else birth)
     return cid

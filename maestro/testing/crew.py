@@ -30,6 +30,9 @@ from maestro.tick.behaviour import Repertoire
 from maestro.tick.blocks import Keeper
 from maestro.tick.mind import Faculties, ThinkingMind
 from maestro.tick.runner import Surroundings
+from maestro.tick.workbench import Workbench
+from maestro.tools.calls import InlineTools
+from maestro.tools.registry import Toolbox
 
 PAGER_RETRY_MS = 500
 HEARD = 0.7  # how many deaths are told at once; the others are found by the end of a lease
@@ -64,6 +67,7 @@ class Parts:
 
     at: Installation
     repertoire: Repertoire
+    toolbox: Toolbox
     provider: BillingProvider
     nemesis: Nemesis
     history: History
@@ -194,11 +198,17 @@ class Crew:
         await keep(process.name, loop.step, loop.wait)
 
     def _host(self, seen: Installation, holder: HolderId) -> Host:
+        backend = seen.backend
         faculties = Faculties(
-            seen.backend.shelf, _Pager(self), PRICES, PolicyConfig(advisor_enabled=False), Keeper(seen.backend.blocks)
+            backend.shelf,
+            _Pager(self),
+            PRICES,
+            PolicyConfig(advisor_enabled=False),
+            Keeper(backend.blocks),
+            Workbench(self._with.toolbox, InlineTools(), backend.tools, backend.journals),
         )
         around = Surroundings(
-            store=seen.backend.store,
+            store=backend.store,
             seal=seen.seal,
             tenant=seen.tenant,
             repertoire=self._with.repertoire,
@@ -206,7 +216,7 @@ class Crew:
         )
         pace = self._with.pace
         how = HostSettings("default", holder, pace.partitions, pace.slots, pace.lease_ms, pace.idle_ms)
-        return Host(how, around, seen.backend.signals)
+        return Host(how, around, backend.signals)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ wants it, and none of that may show.
 What is not here: sockets, threads, subprocesses. A behaviour that waits for those is told so (`Standstill`).
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from random import Random
 from types import TracebackType
@@ -33,6 +33,7 @@ from maestro.testing.faults import CutPoint, Fault, Nemesis, Profile, Storm
 from maestro.testing.loop import Standstill
 from maestro.testing.world import World
 from maestro.tick.behaviour import Behaviour
+from maestro.tools.spec import Tool
 
 T = TypeVar("T")
 
@@ -115,6 +116,7 @@ class Harness:
         behaviours: those under test, and those that they spawn.
         seed: another seed gives other ids, another order where order is free, and other luck.
         answer: what the model says to a request; by default, the extractive answer of `rehearsal`.
+        tools: those that they use, run in this process.
         unlucky: True for faults drawn from the seed; or who strikes, and when (`maestro.testing.faults`).
     """
 
@@ -124,11 +126,12 @@ class Harness:
         seed: int = 0,
         answer: Callable[[ModelRequest], str] | None = None,
         unlucky: bool | Nemesis = False,
+        tools: Iterable[Tool] = (),
     ) -> None:
         nemesis = _luck(seed) if unlucky is True else unlucky or None
         pace = SLOW if nemesis is None or isinstance(nemesis, CutPoint) else WEEKS
         provider = BillingProvider(say=answer)
-        self.world = World(seed, nemesis=nemesis, pace=pace, behaviours=behaviours, provider=provider)
+        self.world = World(seed, nemesis=nemesis, pace=pace, behaviours=behaviours, tools=tools, provider=provider)
         """What the harness stands on: processes, faults, history, every port of the store."""
         self._client = Maestro(self.world.at)
         self._published = 0
@@ -155,9 +158,11 @@ class Harness:
         budget: BudgetVector = PURSE,
         input: JsonValue = None,
         name: str | None = None,
+        scopes: Sequence[str] = (),
     ) -> Case:
         """A continuation has had its first tick."""
-        started = self._client.astart(behaviour, goal=goal, budget=budget, input=input, name=name)
+        how: dict[str, Any] = {"goal": goal, "budget": budget, "input": input, "name": name, "scopes": scopes}
+        started = self._client.astart(behaviour, **how)
         return Case(self.run(started), self)
 
     def publish(self, subject: str, payload: JsonValue = None, *, key: str | None = None) -> None:

@@ -26,6 +26,7 @@ FAULTY = (
     "shelf",
     "blocks",
     "moves",
+    "tools",
 )
 AWAY_S = 0.25  # how long a broken connection stays broken
 NOTICEABLE_S = 1e-3  # a reply faster than this has taken no time
@@ -173,6 +174,7 @@ def behind(wire: Wire, backend: Backend) -> Backend:
         signals=_FaultySignals(backend.signals, wire),
         sources=backend.sources,
         claims=backend.claims,
+        notices=backend.notices,
         close=backend.close,
         **faulty,
     )

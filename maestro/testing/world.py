@@ -46,6 +46,8 @@ from maestro.testing.reasons import Watch
 from maestro.testing.stray import Stray
 from maestro.testing.tally import Tally
 from maestro.tick.behaviour import Behaviour, Repertoire
+from maestro.tools.registry import Toolbox
+from maestro.tools.spec import Tool
 
 __all__ = ["SHIPPED", "SLOW", "Pace", "World"]
 
@@ -71,6 +73,7 @@ class World:
         nemesis: Nemesis | None = None,
         pace: Pace | None = None,
         behaviours: Iterable[type[Behaviour[Any]]] = SHIPPED,
+        tools: Iterable[Tool] = (),
         clock: ManualClock | None = None,
         provider: BillingProvider | None = None,
         build: Callable[[Memory], Backend] = backend_over,
@@ -94,6 +97,7 @@ class World:
             Parts(
                 at=self.at,
                 repertoire=Repertoire(behaviours),
+                toolbox=Toolbox(tools),
                 provider=self.provider,
                 nemesis=nemesis or Peace(),
                 history=self.history,

@@ -1,7 +1,7 @@
 """What a model call was asked, kept so that it can be read, and asked again, word for word.
 
-A prompt is kept as trees of blocks (maestro.continuation.blocks), cut where the field's entries begin: an entry that
-stands in a thousand prompts is stored once, and a prompt in which one entry changed adds that entry and a node or two.
+A prompt is kept as trees of blocks (maestro.continuation.blocks), cut where the spans of its manifest meet: an entry
+that stands in a thousand prompts is stored once, and a prompt in which one entry changed adds it and a node or two.
 Invariant: `kept_prompt(await read_prompt(ref))` is `ref`: the same request is kept under the same names.
 """
 
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import orjson
 from pydantic import JsonValue
 
-from maestro.continuation.blocks import Fetch, kept, kept_text, read
-from maestro.field.compose import Composed
+from maestro.continuation.blocks import Fetch, kept, kept_text, name_of, read
+from maestro.field.manifest import Composed, Span, cut
 from maestro.pager.dispatch import Message
 
 _ENTRY = "<entry "
 """How an entry begins; none has it inside, compose escapes it."""
+_LISTS = ("lines", "spans")
+"""What of a manifest is long, and mostly the same from call to call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Prompt:
 
 def prompt_of(composed: Composed, answer_schema: dict[str, JsonValue] | None, max_output_tokens: int) -> Prompt:
     """The prompt that `composed` makes."""
-    manifest = composed.manifest
+    schema_hash = None if answer_schema is None else name_of(orjson.dumps(answer_schema, option=orjson.OPT_SORT_KEYS))
+    manifest = composed.manifest.model_copy(update={"answer_schema_hash": schema_hash})
     return Prompt(
         system=composed.system,
         messages=tuple(Message(role=message.role, content=message.content) for message in composed.messages),
@@ -50,14 +53,16 @@ def prompt_of(composed: Composed, answer_schema: dict[str, JsonValue] | None, ma
 def kept_prompt(prompt: Prompt, into: dict[str, bytes]) -> JsonValue:
     """A value of a few hundred bytes, whatever the prompt's size, that stands for it; its blocks are in `into`."""
     manifest = dict(prompt.manifest) if isinstance(prompt.manifest, dict) else {}
-    lines = manifest.pop("lines", [])
-    listed = [orjson.dumps(line).decode() + "\n" for line in lines] if isinstance(lines, list) else []
+    listed = {name: _listed(manifest.pop(name)) for name in _LISTS if manifest.get(name) is not None}
+    system, *messages = _pieces(prompt)
     return {
-        "system": kept_text([prompt.system], into),
-        "messages": [[message.role, kept_text(_pieces(message.content), into)] for message in prompt.messages],
+        "system": kept_text(system, into),
+        "messages": [
+            [message.role, kept_text(pieces, into)] for message, pieces in zip(prompt.messages, messages, strict=True)
+        ],
         "schema": kept(prompt.answer_schema, into),
         "max_output_tokens": prompt.max_output_tokens,
-        "manifest": {**manifest, "lines": kept_text(listed, into)},
+        "manifest": {**manifest, **{name: kept_text(lines, into) for name, lines in listed.items()}},
         "manifest_hash": prompt.manifest_hash,
     }
 
@@ -81,8 +86,8 @@ async def read_prompt(ref: JsonValue, fetch: Fetch) -> Prompt:
         case _:
             raise ValueError(f"{str(ref)[:80]} is no kept prompt")
     answer_schema = await read(schema, fetch)
-    lines = str(await read(manifest["lines"], fetch)).splitlines()
-    whole = {**manifest, "lines": [orjson.loads(line) for line in lines]}
+    listed = {name: str(await read(manifest[name], fetch)).splitlines() for name in _LISTS if name in manifest}
+    whole = {**manifest, **{name: [orjson.loads(line) for line in lines] for name, lines in listed.items()}}
     return Prompt(
         system=str(await read(system, fetch)),
         messages=tuple([await _message(kept_message, fetch) for kept_message in messages]),
@@ -94,10 +99,22 @@ async def read_prompt(ref: JsonValue, fetch: Fetch) -> Prompt:
     )
 
 
-def _pieces(text: str) -> list[str]:
-    """The text, cut before each entry."""
+def _pieces(prompt: Prompt) -> list[list[str]]:
+    """System and messages, cut where the spans of the manifest meet; before entries, where it has no spans yet."""
+    texts = [prompt.system, *(message.content for message in prompt.messages)]
+    spans = prompt.manifest.get("spans") if isinstance(prompt.manifest, dict) else None
+    if isinstance(spans, list) and spans:
+        return cut(texts, [Span.model_validate(span) for span in spans])
+    return [[prompt.system], *map(_before_entries, texts[1:])]
+
+
+def _before_entries(text: str) -> list[str]:
     head, *entries = text.split(_ENTRY)
     return [head, *(_ENTRY + entry for entry in entries)]
+
+
+def _listed(lines: JsonValue) -> list[str]:
+    return [orjson.dumps(line).decode() + "\n" for line in lines] if isinstance(lines, list) else []
 
 
 async def _message(kept_message: JsonValue, fetch: Fetch) -> Message:

@@ -38,7 +38,19 @@ class NoState(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Behaviour(Generic[S]):
+class Watching(Generic[S]):
+    """What every behaviour hears of continuations that are not its children."""
+
+    async def on_down(self, tick: Tick[S], down: Mail) -> Closing | None:
+        """One that it monitors has ended, or, while it traps exits, one that it is linked with.
+
+        `down.correlation` names the monitor or the link, `down.sender` who ended, `down.body["reason"]` why: `normal`,
+        `noproc` where it had ended before, or the reason that it stopped for.
+        """
+        return None
+
+
+class Behaviour(Watching[S], Generic[S]):
     """One kind of continuation.
 
     `start` runs once, at the first tick; afterwards each tick gets the mail that woke it. A handler returns the
@@ -153,6 +165,8 @@ class Behaviour(Generic[S]):
                 return await self.on_result(tick, mail)
             case Kind.CHILD:
                 return await self.on_child(tick, mail)
+            case Kind.DOWN | Kind.EXIT:
+                return await self.on_down(tick, mail)
             case Kind.CONTROL | Kind.MERGE:
                 return None
             case _:

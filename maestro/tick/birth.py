@@ -49,7 +49,7 @@ def root_of(
     )
 
 
-def child_of(parent: Checkpoint, spawn: Spawn, now_ms: TimeMs) -> Checkpoint:
+def child_of(parent: Checkpoint, spawn: Spawn, now_ms: TimeMs, tainted: bool = False) -> Checkpoint:
     """The first checkpoint of a child.
 
     Raises:
@@ -71,7 +71,10 @@ def child_of(parent: Checkpoint, spawn: Spawn, now_ms: TimeMs) -> Checkpoint:
         root=parent.root,
         depth=parent.depth + 1,
         bounds=parent.bounds.inherited(),
+        restart=spawn.restart,
         input=spawn.input,
+        scopes=spawn.scopes,
+        tainted=tainted,
         created_at_ms=now_ms,
         updated_at_ms=now_ms,
     )

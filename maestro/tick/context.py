@@ -34,13 +34,18 @@ from maestro.continuation.finding import Finding
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.lifecycle import TERMINAL
 from maestro.continuation.mail import Kind, Mail, check_body, expiry
+from maestro.continuation.predicate import Predicate
+from maestro.continuation.supervision import Restart
 from maestro.continuation.wait import WAKE_TIMER, ApprovalResolution, OnApprovalTimeout, parts
 from maestro.errors import BudgetExceededError, InvalidInput, MalformedAnswer
-from maestro.field.project import Weighed
 from maestro.ids import ContinuationId, Rev, TimeMs, check_continuation_id, check_label, child_id, derived_token
 from maestro.mesh.subject import check_pattern, check_subject
 from maestro.tick.digest import Digest, digest_of
+from maestro.tick.editing import Editing, Looking
 from maestro.tick.thought import Thought
+from maestro.tick.ties import Ties
+from maestro.tick.using import Hands, Using
+from maestro.tools.guard import shared_scopes
 
 State = TypeVar("State", bound=BaseModel)
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -48,19 +53,15 @@ Answer = TypeVar("Answer", bound=BaseModel)
 MAX_SPAWNS = 16  # per tick; PROMISES B43
 
 
-class Mind(Protocol):
+class Mind(Hands, Looking, Protocol):
     """Carries out the effects of one tick, in order and once."""
 
     async def think(self, thought: Thought) -> str:
         """The text of the model's answer, journaled."""
         ...
 
-    async def top(self, n: int) -> Sequence[Weighed]:
-        """The top of the field, heaviest first."""
-        ...
 
-
-class Tick(Generic[State]):
+class Tick(Ties, Using, Editing, Generic[State]):
     """One tick of one continuation."""
 
     def __init__(
@@ -78,7 +79,7 @@ class Tick(Generic[State]):
         self.now_ms = now_ms
         self._before = before
         self._free = free
-        self._mind = mind
+        self._mind: Mind = mind  # pyright: ignore[reportIncompatibleVariableOverride] - set here, and never again
         self._rev = rev
         self._acts: list[Act] = []
 
@@ -152,13 +153,9 @@ class Tick(Generic[State]):
             BudgetExceededError: the worst price is more than is free; uncaught, the continuation waits on budget.
             ModelError: no provider answered, or not as `schema` wants it; uncaught, the tick is tried again later.
         """
-        thought = Thought(question=question, about=about, step=step, schema=schema, max_output_tokens=max_output_tokens)
+        thought = Thought(question, about, step, schema, max_output_tokens, self.edits)
         text = await self._mind.think(thought)
         return text if schema is None else _fitted(schema, text)
-
-    async def field(self, n: int = 20) -> Sequence[Weighed]:
-        """The top of the context field, heaviest first; ranked when the data came, not now."""
-        return await self._mind.top(n)
 
     def spawn(
         self,
@@ -169,14 +166,19 @@ class Tick(Generic[State]):
         input: JsonValue = None,
         pool: str | None = None,
         on_parent_end: OnParentEnd = "linked",
+        scopes: Sequence[str] | None = None,
+        restart: Restart = "temporary",
     ) -> ContinuationId:
         """A child is born with the commit; returns its id, the same in every try of this tick.
 
         Args:
             on_parent_end: when this one ends, the child is stopped (`linked`), goes on alone with the money that it
                 has (`detached`), or has the nearest living ancestor as its parent (`adopt_up`).
+            scopes: what the child may use tools for; by default, all that this one may.
+            restart: another takes its place: never, whenever it ends, or when it failed; see `supervise`.
 
         Raises:
+            ToolDenied: `scopes` are more than this one has.
             BudgetExceededError: `budget` is more than is free now.
             InvalidInput: more than MAX_SPAWNS children in one tick, or more living ones than the bounds allow.
         """
@@ -189,19 +191,19 @@ class Tick(Generic[State]):
         self._require(budget)
         name = behaviour if isinstance(behaviour, str) else getattr(behaviour, "name", behaviour.__name__)
         child = child_id(self.id, self._rev, spawns, self._before.updated_at_ms)
-        frame = GoalFrame(goal=goal) if isinstance(goal, str) else goal
         where = pool or str(getattr(behaviour, "pool", "default"))
-        if where == "dedicated":
-            where = f"dedicated-{child}"
+        where = f"dedicated-{child}" if where == "dedicated" else where
         self._acts.append(
             Spawn(
                 child=child,
                 behaviour=check_label(name, "behaviour"),
-                goal=frame,
+                goal=GoalFrame(goal=goal) if isinstance(goal, str) else goal,
                 budget=budget,
                 input=input,
                 pool=check_label(where, "pool"),
                 on_parent_end=on_parent_end,
+                restart=restart,
+                scopes=shared_scopes(self._before.scopes, scopes),
             )
         )
         return child
@@ -243,8 +245,9 @@ class Tick(Generic[State]):
         self._acts.append(letter)
 
     def publish(
-        self, what: Finding | str, payload: JsonValue = None, *, key: str | None = None, type: str = "event"
-    ) -> None:
+        self, what: Finding | str, payload: JsonValue = None, *, key: str | None = None, type: str = "event",
+        version: int = 1,
+    ) -> None:  # fmt: skip
         """A finding becomes public, or an event goes to all who subscribed to the subject `what`.
 
         Args:
@@ -254,17 +257,27 @@ class Tick(Generic[State]):
             self._acts.append(Report(finding=what))
             return
         name = key or derived_token("event", self.id, self._rev, len(self._acts))
-        self._acts.append(Publish(subject=check_subject(what), event_type=type, key=name, payload=payload))
+        event = Publish(subject=check_subject(what), event_type=type, key=name, payload=payload, version=version)
+        self._acts.append(event)
 
-    def subscribe(self, pattern: str, *, relevance: float | None = None, coalesce_ms: int = 0) -> str:
+    def subscribe(
+        self, pattern: str, *filters: Predicate, relevance: float | None = None, coalesce_ms: int = 0,
+        wakes_per_day: int | None = None, until_ms: int | None = None,
+    ) -> str:  # fmt: skip
         """Events whose subject matches `pattern` arrive from the commit on; returns the interest's id.
 
         Args:
+            filters: only events whose payload is as all of these say (maestro.continuation.predicate).
             relevance: wake only for events that score at least this (0..1) against the goal; others enter the field.
             coalesce_ms: the first event waits so long for others (at most an hour), and all of them are one tick.
+            wakes_per_day: beyond so many wakes in a day of UTC, events enter the field and wake nobody.
+            until_ms: from then on, on the store's clock, nothing arrives any more.
         """
         interest_id = derived_token("interest", self.id, check_pattern(pattern))
-        interest = Interest(id=interest_id, pattern=pattern, relevance=relevance, coalesce_ms=coalesce_ms)
+        interest = Interest(
+            id=interest_id, pattern=pattern, filters=filters, relevance=relevance, coalesce_ms=coalesce_ms,
+            wakes_per_day=wakes_per_day, until_ms=None if until_ms is None else TimeMs(until_ms),
+        )  # fmt: skip
         self._acts.append(Subscribe(interest=interest))
         return interest_id
 

@@ -14,10 +14,11 @@ from pydantic import JsonValue
 
 from maestro.continuation.checkpoint import Child
 from maestro.continuation.directive import OnParentEnd
-from maestro.continuation.lifecycle import TERMINAL
+from maestro.continuation.lifecycle import TERMINAL, Status
 from maestro.continuation.mail import Control, Kind, Mail
 from maestro.ids import ContinuationId
 from maestro.tick.store import Orphan
+from maestro.tick.supervising import is_crash
 from maestro.tick.transition import Facts, mail_of
 
 TO_CHILDREN, TO_PARENT = 10_000, 20_000  # ordinals of the mail of an end, behind those of any tick's acts
@@ -57,5 +58,9 @@ def farewell(
 def _told(facts: Facts, end: Mapping[str, object]) -> Mail | None:
     if facts.before.parent is None:
         return None
-    body = {"status": str(end["status"]), "result": end["result"], "reason": str(end["stop_reason"])}
+    status, reason = Status(str(end["status"])), str(end["stop_reason"])
+    body = {"status": status.value, "result": end["result"], "reason": reason}
+    if is_crash(facts.before.restart, status, reason):
+        told = body | {"detail": str(end["stop_detail"] or "")[:500], "used": facts.used.root}
+        return mail_of(facts, TO_PARENT, Kind.CONTROL, Control.CRASHED, told, about=facts.before.id)  # type: ignore[arg-type]
     return mail_of(facts, TO_PARENT, Kind.CHILD, facts.before.behaviour, body, about=facts.before.id)  # type: ignore[arg-type]

@@ -18,10 +18,14 @@ from maestro.continuation.checkpoint import Checkpoint, Child, digest
 from maestro.continuation.directive import (
     Act,
     CancelTimer,
+    Demonitor,
+    EditField,
     Fail,
     Finish,
     Grant,
     Interest,
+    Link,
+    Monitor,
     Publish,
     Recurring,
     Report,
@@ -30,12 +34,17 @@ from maestro.continuation.directive import (
     Sleep,
     Spawn,
     Subscribe,
+    Supervise,
+    TrapExit,
+    Unlink,
     Unsubscribe,
 )
+from maestro.continuation.edits import Edit, changed
 from maestro.continuation.envelope import Envelope, Seal
 from maestro.continuation.lifecycle import TERMINAL, Status, move, stop_status
 from maestro.continuation.lineage import legacy_keys
 from maestro.continuation.mail import Control, Kind, Mail
+from maestro.continuation.supervision import RESTARTED
 from maestro.continuation.wait import (
     WAKE_TIMER,
     ScheduledWake,
@@ -44,15 +53,17 @@ from maestro.continuation.wait import (
     parts,
     wake_keys,
 )
-from maestro.ids import ContinuationId, EventId, TimeMs, partition_of
+from maestro.ids import ContinuationId, EntryId, EventId, TimeMs, partition_of
 from maestro.mesh.event import Event
 from maestro.tick.alarm import timers_after
 from maestro.tick.birth import born, child_of
 from maestro.tick.ending import NOTHING_LEFT, Farewell, farewell
 from maestro.tick.letters import letter_of
 from maestro.tick.logbook import record_of
-from maestro.tick.store import Birth, Commit, OutboxRow
+from maestro.tick.store import Birth, Commit, OutboxRow, Terms
+from maestro.tick.supervising import FIRST_ORDINAL, kept
 from maestro.tick.telling import asked_of_person, committed_fact
+from maestro.tick.ties import Knots, word_of_end
 from maestro.tick.transition import Facts, Transition, mail_of
 from maestro.tick.waiting import rest, watched
 
@@ -65,6 +76,10 @@ class _Draft:
     timers: dict[str, TimeMs]
     recurring: dict[str, Recurring]
     children: dict[ContinuationId, Child]
+    knots: Knots
+    edits: dict[EntryId, Edit]
+    successors: list[Birth] = field(default_factory=list)
+    """Who takes the places of crashed children; they are paid for already."""
     timers_set: dict[str, TimeMs] = field(default_factory=dict)
     spend: BudgetVector = BudgetVector({})
     births: list[Birth] = field(default_factory=list)
@@ -84,12 +99,15 @@ def fold(facts: Facts, transition: Transition, seal: Seal) -> Commit:
     before = facts.before
     timers, again = timers_after(before.timers, before.recurring, facts.consumed, facts.as_of_ms or facts.now_ms)
     draft = _Draft(
-        interests={interest.id: interest for interest in before.interests},
+        interests={i.id: i for i in before.interests if i.until_ms is None or i.until_ms > facts.now_ms},
         timers=timers,
         timers_set=again,
         recurring=dict(before.recurring),
         children=_ended(facts.before.children, facts.consumed),
+        knots=Knots.of(before, facts.consumed),
+        edits=dict(before.edits),
     )
+    _recover(draft, facts, transition, seal)
     if facts.is_first_of_fork:  # it is born with its origin's wishes; its first tick makes them known
         draft.timers_set.update(draft.timers)
     for ordinal, act in enumerate(transition.acts):
@@ -101,8 +119,9 @@ def fold(facts: Facts, transition: Transition, seal: Seal) -> Commit:
 def _fold_act(draft: _Draft, act: Act, ordinal: int, facts: Facts, seal: Seal) -> None:
     match act:
         case Spawn():
-            draft.births.append(born(child_of(facts.before, act, facts.now_ms), child_grant(act, facts), seal))
-            draft.children[act.child] = Child(behaviour=act.behaviour, on_parent_end=act.on_parent_end)
+            child = child_of(facts.before, act, facts.now_ms, facts.tainted)
+            draft.births.append(born(child, child_grant(act, facts), seal))
+            draft.children[act.child] = kept(act, facts.rev, ordinal)
         case Grant():
             draft.grants.append((act.child, act.amount))
             body: JsonValue = dict(act.amount.root)
@@ -110,26 +129,51 @@ def _fold_act(draft: _Draft, act: Act, ordinal: int, facts: Facts, seal: Seal) -
         case Send():
             _post(draft, act.to, letter_of(facts, ordinal, act))
         case Publish():
-            draft.outbox.append(_event_row(facts, ordinal, act.subject, act.event_type, act.key, act.payload))
+            draft.outbox.append(_event_row(facts, ordinal, act))
         case Report():
             finding = _finding(facts, ordinal, act)
             draft.findings.append(orjson.dumps(finding))
-            subject = f"finding.{facts.before.root}"
-            draft.outbox.append(_event_row(facts, ordinal, subject, "finding", str(finding["id"]), finding))
+            told = Publish(
+                subject=f"finding.{facts.before.root}", event_type="finding", key=str(finding["id"]), payload=finding
+            )
+            draft.outbox.append(_event_row(facts, ordinal, told))
         case Subscribe():
             draft.interests[act.interest.id] = act.interest
         case Unsubscribe():
             draft.interests.pop(act.interest_id, None)
-        case SetTimer():
-            draft.timers[act.timer_id] = draft.timers_set[act.timer_id] = act.due_ms
-            draft.recurring.pop(act.timer_id, None)
-            if act.recurring is not None:
-                draft.recurring[act.timer_id] = act.recurring
-        case CancelTimer():
-            for known in (draft.timers, draft.timers_set, draft.recurring):
-                known.pop(act.timer_id, None)
+        case SetTimer() | CancelTimer():
+            _fold_timer(draft, act)
+        case Monitor() | Demonitor() | Link() | Unlink() | TrapExit() | Supervise():
+            draft.knots.fold(act, ordinal, facts)
+        case EditField():
+            draft.edits = changed(draft.edits, act.changes)
         case _:
             assert_never(act)
+
+
+def _fold_timer(draft: _Draft, act: SetTimer | CancelTimer) -> None:
+    for known in (draft.timers, draft.timers_set, draft.recurring):
+        known.pop(act.timer_id, None)
+    if isinstance(act, SetTimer):
+        draft.timers[act.timer_id] = draft.timers_set[act.timer_id] = act.due_ms
+        if act.recurring is not None:
+            draft.recurring[act.timer_id] = act.recurring
+
+
+def _recover(draft: _Draft, facts: Facts, transition: Transition, seal: Seal) -> None:
+    """Crashed children have their successors; whoever ends has none."""
+    recovery = facts.recovery
+    if recovery is None:
+        return
+    if not isinstance(transition.closing, Sleep):
+        for spawn in recovery.births:
+            draft.children.pop(spawn.child, None)
+        return
+    for spawn in recovery.births:
+        draft.successors.append(born(child_of(facts.before, spawn, facts.now_ms), child_grant(spawn, facts), seal))
+    body: JsonValue = {"stop_reason": RESTARTED, "reason": "a sibling failed"}
+    for number, cid in enumerate(recovery.stops, start=FIRST_ORDINAL):
+        draft.family.append((cid, mail_of(facts, number, Kind.CONTROL, Control.KILL, body)))
 
 
 def _post(draft: _Draft, to: ContinuationId, letter: Mail) -> None:
@@ -165,6 +209,7 @@ def _close(draft: _Draft, facts: Facts, transition: Transition) -> Checkpoint:
     move(before.status if status is Status.EXPIRED else Status.RESUMING, status)  # no turn ran: its time was over
     if status in TERMINAL:
         draft.interests.clear()
+        draft.knots.cut(facts)
         for known in (draft.timers, draft.timers_set, draft.recurring):
             known.clear()
         draft.left = farewell(facts, transition.children, draft.children, update | {"status": status})
@@ -179,11 +224,16 @@ def _close(draft: _Draft, facts: Facts, transition: Transition) -> Checkpoint:
             "hold": transition.hold,
             "hold_detail": transition.hold_detail,
             "children": draft.children,
+            "ties": draft.knots.known,
+            "trap_exit": draft.knots.trap_exit,
+            "supervision": draft.knots.supervision,
             "disagreements": before.disagreements if transition.disagreements is None else transition.disagreements,
             "interests": tuple(draft.interests.values()),
             "timers": draft.timers,
+            "edits": draft.edits,
             "recurring": {name: rule for name, rule in draft.recurring.items() if name in draft.timers},
             "turns": before.turns + int(facts.ran),
+            "tainted": facts.tainted if facts.ran else before.tainted,
             "updated_at_ms": facts.now_ms,
         }
     )
@@ -200,7 +250,7 @@ def _sleep(draft: _Draft, facts: Facts, asked: WaitFor, state: JsonValue) -> dic
     for part in parts(begun.wait):
         if isinstance(part, ScheduledWake):
             draft.timers[WAKE_TIMER] = draft.timers_set[WAKE_TIMER] = part.wake_at_ms
-    return {"wait": begun.wait, "resume_attempts": begun.resume_attempts}
+    return begun.update()
 
 
 def _commit(draft: _Draft, facts: Facts, transition: Transition, after: Checkpoint, seal: Seal) -> Commit:
@@ -231,10 +281,13 @@ def _commit(draft: _Draft, facts: Facts, transition: Transition, after: Checkpoi
         subscriptions=tuple((i.pattern, i.id, i.relevance) for i in new.values() if old.get(i.id) != i),
         unsubscriptions=tuple((i.pattern, i.id) for i in old.values() if new.get(i.id) != i),
         windows=tuple((i.id, i.coalesce_ms) for i in new.values() if i.coalesce_ms),
-        births=tuple(draft.births),
+        terms={i.id: Terms(i.filters, i.until_ms) for i in new.values() if i.filters or i.until_ms is not None},
+        wake_limits=tuple((i.id, i.wakes_per_day) for i in new.values() if i.wakes_per_day is not None),
+        events_taken=sum(mail.kind is Kind.EVENT for mail in facts.consumed),
+        births=(*draft.successors, *draft.births),
         grants=tuple(draft.grants),
         family_mail=tuple(draft.family),
-        outbox=tuple(draft.outbox),
+        outbox=(*draft.outbox, *draft.knots.outbox),
         findings=tuple(draft.findings),
         projections=_projections(draft, before),
         waiting_on_person=asked_of_person(after),
@@ -243,25 +296,29 @@ def _commit(draft: _Draft, facts: Facts, transition: Transition, after: Checkpoi
         told=draft.left.told,
         orphans=draft.left.orphans,
         heir=transition.heir,
+        watches=tuple(draft.knots.watches),
+        unwatched=tuple(draft.knots.unwatched),
+        last_word=word_of_end(facts, after),
         keep_journal=facts.keep_journal,
         spend=draft.spend,
     )
 
 
-def _event_row(facts: Facts, ordinal: int, subject: str, kind: str, key: str, payload: JsonValue) -> OutboxRow:
+def _event_row(facts: Facts, ordinal: int, act: Publish) -> OutboxRow:
     hops = 1 + max((mail.hops for mail in facts.consumed), default=0)
     event = Event(
         id=EventId(f"{facts.before.id}:{facts.rev}:{ordinal}"),
-        subject=subject,
-        type=kind,
+        subject=act.subject,
+        type=act.event_type,
+        version=act.version,
         source=facts.before.id,
-        key=key,
-        payload=payload,
+        key=act.key,
+        payload=act.payload,
         time_ms=facts.now_ms,
         hops=hops,
         causation_id=facts.trigger.id if facts.trigger else None,
         tenant=facts.before.tenant,
-        taint="untrusted" if any(mail.trust == "untrusted" for mail in facts.consumed) else "trusted",
+        taint="untrusted" if facts.tainted else "trusted",
     )
     return OutboxRow(event.id, "event", "mesh", event.model_dump_json().encode())
 
@@ -275,6 +332,7 @@ def _finding(facts: Facts, ordinal: int, act: Report) -> dict[str, JsonValue]:
         "behaviour": facts.before.behaviour,
         "root": facts.before.root,
         "rev": facts.rev,
+        "taint": "untrusted" if facts.tainted else "trusted",
         "at_ms": facts.now_ms,
         "calls": [effect.detail for effect in facts.effects],
         "caused_by": [mail.id for mail in facts.consumed],

@@ -4,7 +4,8 @@ Invariants: an intent is durable, and its worst price reserved, before anything 
 carried out again; a repeated tick that asks something else at the same place is stopped, not given a stranger's answer.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 from pydantic import JsonValue
 
@@ -13,21 +14,40 @@ from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import EffectNote
 from maestro.errors import ContinuationStateError, MaestroError
 from maestro.ids import CallId, new_token
+from maestro.tick.interruption import Word
 from maestro.tick.store import Adopted, Batch, JournalEntry, Store
 
 Answered = tuple[JsonValue, BudgetVector]
 """An answer and what it cost; whoever gives it has made both durable."""
 Keep = Callable[[JsonValue], Awaitable[JsonValue]]
 """The ref under which the log keeps an answer; what it refers to is durable."""
+_TOLD = ("model", "provider", "tier", "latency_ms", "tool", "taint", "cached", "because")
+"""What the log shows of an answer beside its ref."""
+NO_WORDS: Mapping[str, Word] = MappingProxyType({})
 
 
 class Journal:
     """The effects of one try of one tick."""
 
     def __init__(
-        self, store: Store, adopted: Adopted, batch: Batch, first: int = 0, allowance: BudgetVector | None = None
+        self,
+        store: Store,
+        adopted: Adopted,
+        batch: Batch,
+        first: int = 0,
+        allowance: BudgetVector | None = None,
+        words: Mapping[str, Word] = NO_WORDS,
     ) -> None:
-        """Effects are numbered from `first`; together they may cost the allowance, of each resource that it names."""
+        """Effects are numbered from `first`; together they may cost the allowance, of each resource that it names.
+
+        Args:
+            words: what a person said, by the id of the call that it is about.
+        """
+        self.taint: dict[str, None] = {}
+        """What of this tick is untrusted, in words."""
+        self.words = words
+        self.may_ask = first == 0
+        """False while cleaning up: there is nobody to wait for then."""
         self._allowance = allowance
         self._store = store
         self._adopted = adopted
@@ -49,6 +69,10 @@ class Journal:
         """The place of the next effect: taken when it is asked, so that concurrent effects keep their order."""
         ordinal, self._next = self._next, self._next + 1
         return ordinal
+
+    def standing(self, ordinal: int) -> JournalEntry | None:
+        """What an earlier try wrote at this place, whatever became of it."""
+        return self._adopted.journal.get(ordinal)
 
     def known(self, ordinal: int, kind: str, key: str) -> JournalEntry | None:
         """What an earlier try wrote at this place; None where that failed, to be intended and paid for anew.
@@ -81,6 +105,14 @@ class Journal:
             self._allowance = BudgetVector({n: left - entry.price[n] for n, left in self._allowance.items()})
         return recorded
 
+    async def look(self, entry: JournalEntry) -> None:
+        """The continuation is still in these hands, and the intent where it was.
+
+        Raises:
+            Fenced: it is not.
+        """
+        await self._store.record(self._adopted.cid, self._adopted.epoch, entry, self._batch)
+
     async def answer(
         self, entry: JournalEntry, act: Callable[[JournalEntry], Awaitable[Answered]], keep: Keep
     ) -> JsonValue:
@@ -99,11 +131,9 @@ class Journal:
     def _note(
         self, entry: JournalEntry, outcome: str, charge: BudgetVector, answer: JsonValue, kept: JsonValue
     ) -> None:
-        detail = (
-            {k: answer.get(k) for k in ("model", "provider", "tier", "latency_ms")}
-            if isinstance(answer, dict)
-            else None
-        )
+        detail = {name: answer[name] for name in _TOLD if name in answer} if isinstance(answer, dict) else None
+        if isinstance(answer, dict) and isinstance(error := answer.get("error"), dict):
+            outcome = str(error.get("code"))
         self._notes[entry.ordinal] = EffectNote(
             ordinal=entry.ordinal,
             kind=entry.kind,

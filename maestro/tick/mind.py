@@ -18,11 +18,15 @@ from maestro.budget.ledger import Account
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.blocks import kept
 from maestro.continuation.checkpoint import Checkpoint
+from maestro.continuation.edits import Edits
 from maestro.continuation.mail import Mail
-from maestro.errors import BudgetExceededError, InvalidInput, ProvidersExhausted
-from maestro.field.compose import compose
+from maestro.errors import BudgetExceededError, Declined, InvalidInput, ProvidersExhausted, ToolNotFound
+from maestro.field.arrange import OFFERED, arranged
+from maestro.field.compose import compose, stable_messages
+from maestro.field.editing import Reading, overridden
 from maestro.field.project import Weighed
 from maestro.field.shelf import Shelf
+from maestro.pager.advisor import reserved
 from maestro.pager.dispatch import ModelCallResult
 from maestro.pager.prices import PriceTable
 from maestro.pager.request import ModelRequest, input_bound_tokens
@@ -30,17 +34,21 @@ from maestro.policy.decision import Decision, Mode
 from maestro.policy.gradient import Step
 from maestro.policy.kernel import decide
 from maestro.policy.price import CallSize
-from maestro.policy.question import PolicyConfig, Question
+from maestro.policy.question import Conditions, PolicyConfig, Question
 from maestro.policy.recorded import record_of, terms_of
 from maestro.tick.asking import Prompt, kept_prompt, prompt_of, read_prompt
 from maestro.tick.blocks import Keeper
 from maestro.tick.digest import in_prompt
+from maestro.tick.handiwork import Handiwork
 from maestro.tick.journal import Answered, Journal, new_intent
 from maestro.tick.store import Adopted, JournalEntry
 from maestro.tick.thought import Thought
+from maestro.tick.using import Use
+from maestro.tick.workbench import Workbench
 
 FIELD_ENTRIES = 20  # the top of the field that is offered to one call
 CONTEXT_TOKENS = 24_000  # of one prompt; well inside the smallest window of the tiers
+FIELD_TAINT = "what the field or unread mail says"
 
 
 class Pager(Protocol):
@@ -64,6 +72,8 @@ class Faculties:
     prices: PriceTable
     config: PolicyConfig
     keeper: Keeper
+    bench: Workbench | None = None
+    """What tools are used at; None where there are none."""
     field_entries: int = FIELD_ENTRIES
     context_tokens: int = CONTEXT_TOKENS
 
@@ -79,14 +89,46 @@ class ThinkingMind:
         self._before = before
         self._journal = journal
         self._digest = in_prompt(adopted.mail, inbox)
+        self._reads_untrusted = any(mail.trust == "untrusted" for mail in adopted.mail)
         self._taken: dict[int, BudgetVector] = {}
+        self._hands: Handiwork | None = None
 
-    async def top(self, n: int) -> Sequence[Weighed]:
-        return await self._with.shelf.top(self._adopted.cid, n, self._adopted.now_ms)
+    async def top(self, n: int, edits: Edits | None = None) -> Sequence[Weighed]:
+        if edits is not None:
+            return (await self._reading(n, edits)).shown
+        return self._noted(await self._with.shelf.top(self._adopted.cid, n, self._adopted.now_ms))
+
+    async def _reading(self, n: int, edits: Edits) -> Reading:
+        now_ms = self._adopted.now_ms
+        offered = await self._with.shelf.top(self._adopted.cid, OFFERED * n + len(edits), now_ms)
+        read = overridden(offered, edits, now_ms)
+        return replace(read, shown=tuple(self._noted(arranged(read.shown, n))))
+
+    def _noted(self, shown: Sequence[Weighed]) -> Sequence[Weighed]:
+        """What is read of others' words taints what follows."""
+        if any(weighed.entry.taint == "untrusted" for weighed in shown):
+            self._journal.taint[FIELD_TAINT] = None
+        return shown
+
+    async def use(self, wish: Use) -> JsonValue:
+        return await self._tools().use(wish)
+
+    async def settled(self) -> None:
+        if self._with.bench is not None:
+            await self._tools().settled()
+
+    def _tools(self) -> Handiwork:
+        if self._with.bench is None:
+            raise ToolNotFound("there are no tools here", field="tool", hint="give this process a workbench")
+        if self._hands is None:
+            self._hands = Handiwork(self._with.bench, self._with.keeper, self._adopted, self._before, self._journal)
+        return self._hands
 
     async def think(self, thought: Thought) -> str:
         ordinal = self._journal.next_ordinal()
         known = self._journal.known(ordinal, "model", thought.key)
+        if known is not None and isinstance(known.question, dict) and "taint" in known.question:
+            self._journal.taint[FIELD_TAINT] = None
         if known is not None and known.answered:
             return _content(await self._journal.answer(known, _unreachable, self._keep))
         prompt = await self._prompt(thought, known)
@@ -109,7 +151,10 @@ class ThinkingMind:
         price = self._price(decision, prompt)
         blocks: dict[str, bytes] = {}
         asked = kept_prompt(prompt, blocks)
-        put_under: JsonValue = {"question": record_of(question), "terms": kept(terms_of(question), blocks, apart=True)}
+        terms = kept(terms_of(question), blocks, apart=True)
+        put_under: dict[str, JsonValue] = {"question": record_of(question), "terms": terms}
+        if FIELD_TAINT in self._journal.taint:
+            put_under["taint"] = "untrusted"
         await self._with.keeper.keep(self._adopted.cid, blocks, self._adopted.now_ms)
         intent = new_intent(ordinal, "model", thought.key, price, _words(decision))
         entry = await self._journal.intend(replace(intent, asked=asked, question=put_under))
@@ -120,9 +165,13 @@ class ThinkingMind:
         """The prompt as it was intended; composed, where nothing is intended yet."""
         if known is not None and known.asked is not None:
             return await read_prompt(known.asked, partial(self._with.keeper.fetch, self._adopted.cid))
+        if self._reads_untrusted:  # of unread mail a prompt has the subjects
+            self._journal.taint[FIELD_TAINT] = None
         asked = f"{thought.question}\n\n# About\n{thought.about}" if thought.about else thought.question
-        entries = await self.top(self._with.field_entries)
-        composed = compose(self._before.goal, entries, asked, self._digest, self._with.context_tokens)
+        edits = self._before.edits if thought.edits is None else thought.edits
+        read = await self._reading(self._with.field_entries, edits)
+        budget_tokens = self._with.context_tokens
+        composed = compose(self._before.goal, read.shown, asked, self._digest, budget_tokens, hidden=read.hidden)
         return prompt_of(composed, thought.json_schema, thought.max_output_tokens)
 
     async def _keep(self, answer: JsonValue) -> JsonValue:
@@ -143,8 +192,16 @@ class ThinkingMind:
             prices=self._with.prices.expected(),
             asked=asked,
             budget=(self._accounts(),),
+            conditions=self._conditions(),
             config=self._with.config,
         )
+
+    def _conditions(self) -> Conditions:
+        """What the bounds of the continuation leave it at this moment."""
+        bounds, before = self._before.bounds, self._before
+        deadline = None if bounds.deadline_ms is None else bounds.deadline_ms - self._adopted.now_ms
+        turns = None if bounds.max_turns is None else bounds.max_turns - before.turns
+        return Conditions(deadline_in_ms=deadline, turns_left=turns)
 
     def _decided(self, question: Question) -> Decision:
         """The step that the kernel allows now.
@@ -152,8 +209,11 @@ class ThinkingMind:
         Raises:
             BudgetExceededError: the kernel waits for budget.
             ProvidersExhausted: the kernel comes back later.
+            Declined: the kernel lets nobody be asked.
         """
         decision = decide(question)
+        if not decision.go_on:
+            raise Declined(decision.rule, hint="act on what is known, or change the policy", reason=decision.reason)
         if decision.lacking is not None:
             free = question.budget[0][decision.lacking].free or 0
             needed = decision.cost.vector()[decision.lacking]
@@ -178,7 +238,7 @@ class ThinkingMind:
 
     def _price(self, decision: Decision, prompt: Prompt) -> BudgetVector:
         bound = input_bound_tokens(prompt.messages, prompt.system, (), prompt.answer_schema)
-        return self._with.prices.maximum(decision.tier, bound, prompt.max_output_tokens)
+        return reserved(self._with.prices, decision.step, bound, prompt.max_output_tokens)
 
     def _request(self, entry: JournalEntry, prompt: Prompt) -> ModelRequest:
         step = _decided(entry)
@@ -194,7 +254,9 @@ class ThinkingMind:
             answer_schema=prompt.answer_schema,
             max_output_tokens=prompt.max_output_tokens,
             price=entry.price,
+            use_advisor=step.advisor,
             manifest_hash=prompt.manifest_hash,
+            stable_messages=stable_messages([message.content for message in prompt.messages]),
         )
 
 

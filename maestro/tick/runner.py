@@ -9,9 +9,8 @@ What is not here: leases, pools, Ray. The runner knows ports only.
 """
 
 import asyncio
-import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -39,7 +38,7 @@ from maestro.errors import (
     TimedOut,
     Unservable,
 )
-from maestro.ids import Rev, TenantId
+from maestro.ids import Rev, TenantId, TimeMs
 from maestro.policy.decision import POLICY_VERSION
 from maestro.tick.behaviour import Behaviour, Repertoire, migrated, state_of
 from maestro.tick.cleanup import FIRST_ORDINAL, cleaned_up, cleans_up
@@ -47,10 +46,14 @@ from maestro.tick.codechange import withheld
 from maestro.tick.context import Mind, Tick
 from maestro.tick.fold import fold
 from maestro.tick.inheritance import legacies, take_in
+from maestro.tick.interruption import Asked, Interrupted, Word, answers_to, interruption_of, to_be_asked, went_on
 from maestro.tick.journal import Journal
 from maestro.tick.orders import as_it_stands, ended_by, order_to_end, thawed
 from maestro.tick.store import Adopted, Batch, Commit, Held, Store
-from maestro.tick.transition import Facts, Transition
+from maestro.tick.supervising import after_crashes, recovered, used
+from maestro.tick.taint import taint_of
+from maestro.tick.telling import failure
+from maestro.tick.transition import Facts, Recovery, Transition
 from maestro.tick.verdict import Situation, Verdict, in_time, notices, same_wait, verdict
 from maestro.tick.waiting import waited_for
 
@@ -100,13 +103,17 @@ async def run(adopted: Adopted, around: Surroundings) -> Outcome:
     """
     try:
         envelope = around.seal.open(adopted.checkpoint, "checkpoint", adopted.cid, around.tenant)
-        before = as_it_stands(Checkpoint.model_validate_json(envelope.body), adopted)
+        plain = as_it_stands(Checkpoint.model_validate_json(envelope.body), adopted)
     except (MaestroError, ValidationError) as error:
         return HandBack(60_000 * min(60, adopted.tries), str(error), counts=True)
-    attempt = _Attempt(adopted, envelope, before, around)
     order = order_to_end(adopted.controls, adopted.last_error)
     if order is not None:
-        return await attempt.end_by_order(order)
+        return await _Attempt(adopted, envelope, plain, around).end_by_order(order)
+    before, adopted, recovery = recovered(plain, adopted)
+    attempt = _Attempt(adopted, envelope, before, around, recovery=recovery)
+    after = None if recovery is None else after_crashes(before, adopted, recovery, same_wait(before))
+    if after is not None:
+        return attempt._fold(after, (), keep_journal=isinstance(after.closing, Sleep))  # noqa: SLF001 - the same module
     if before.hold is not None and not thawed(adopted.controls):
         return attempt.stay_held()
     return await attempt.tick()
@@ -118,6 +125,11 @@ class _Attempt:
     envelope: Envelope
     before: Checkpoint
     around: Surroundings
+    words: Mapping[str, Word] = field(default_factory=dict)
+    """What a person said in the midst of this tick, by the call that it is about."""
+    answers: tuple[tuple[int, Mail], ...] = ()
+    """The mail that said so, with its positions; no behaviour sees it."""
+    recovery: Recovery | None = None
 
     async def end_by_order(self, order: Mail) -> Outcome:
         """Killed or merged without a line of user code; cancelled after one try to clean up."""
@@ -143,6 +155,9 @@ class _Attempt:
         return self._fold(hold, (), keep_journal=True)
 
     async def tick(self) -> Outcome:
+        asked = interruption_of(self.before.wait)
+        if asked is not None:
+            return await self._go_on(asked)
         inbox, positions = self._batch()
         found = self._verdict(inbox)
         left = legacies(self.before, self.adopted)
@@ -162,6 +177,17 @@ class _Attempt:
             return await self._take_in(behaviour, state, left)
         return await self._behave(behaviour, state, found)
 
+    async def _go_on(self, asked: Asked) -> Outcome:
+        """The tick that a person's word was asked for in the midst of: again, if it has come; else it is asked on."""
+        came = answers_to(asked, self.adopted.mail)
+        letters, places = tuple(mail for _, mail in came), tuple(place for place, _ in came)
+        found = self._verdict(letters, self.adopted.now_ms)
+        if found.ending is not None or not found.shown or asked is not self.before.wait:
+            ending = found.ending or Transition(self.before.state, (), same_wait(self.before))
+            return self._fold(ending, letters, places, keep_journal=True, found=found)
+        before, adopted, words = went_on(self.before, self.adopted, asked, found.shown[-1])
+        return await replace(self, before=before, adopted=adopted, words=words, answers=came).tick()
+
     async def _behave(self, behaviour: type[Behaviour[Any]], state: BaseModel, found: Verdict) -> Outcome:
         inbox, positions = self._batch()
         journal = self._journal(inbox)
@@ -169,10 +195,15 @@ class _Attempt:
         deadline = asyncio.timeout(self._timeout_ms / 1000)
         try:
             async with deadline:
+                await tick.settled()
                 closing = await _played(behaviour(), tick, found)
             closing = closing or same_wait(self.before, (*inbox, *found.shown), found.lapsed)
             transition = Transition(self._checked(tick.state), tick.acts, closing)
             return self._fold(transition, inbox, positions, behaviour, journal, found=found)
+        except Interrupted as interrupted:
+            asked = to_be_asked(interrupted.asked, waited_for(self.before))
+            transition = Transition(self.before.state, (), Sleep(wait=asked))
+            return self._fold(transition, (), journal=journal, keep_journal=True)
         except BudgetExceededError as error:
             return self._wait_for_money(error, journal)
         except (ProvidersExhausted, RecoverableModelError) as error:
@@ -205,14 +236,16 @@ class _Attempt:
 
     def _journal(self, inbox: tuple[Mail, ...], first: int = 0, allowance: BudgetVector | None = None) -> Journal:
         batch = Batch(tuple(mail.id for mail in inbox), self._now_ms())
-        return Journal(self.around.store, self.adopted, batch, first, allowance)
+        journal = Journal(self.around.store, self.adopted, batch, first, allowance, self.words)
+        journal.taint.update(dict.fromkeys(taint_of(self.before.tainted, inbox)))
+        return journal
 
     def _tick(self, state: BaseModel, inbox: tuple[Mail, ...], journal: Journal) -> Tick[Any]:
         mind = self.around.make_mind(self.adopted, self.before, journal, inbox)
         return Tick(self.before, state, inbox, self.adopted.ledger.free, mind, self._rev, self._now_ms())
 
     def _failed(self, error: Exception) -> Outcome:
-        told = _told(error)
+        told = failure(error)
         log.warning("tick_failed", tries=self.adopted.tries, error=told)
         if self.adopted.tries >= MAX_TRIES:
             return self._held(Hold.QUARANTINED, told, keep_journal=not isinstance(error, STALE))
@@ -228,7 +261,7 @@ class _Attempt:
 
     def _wanting_code(self, hold: Hold, reason: str) -> Outcome:
         """No tick until there is other code; not one byte of the continuation changes, unless it was given a child."""
-        if any(mail.subject == Control.ADOPTED for mail in self.adopted.controls):
+        if any(mail.subject in (Control.ADOPTED, Control.CRASHED) for mail in self.adopted.controls):
             return self._held(hold, reason)
         log.warning("held", hold=hold.value, detail=reason)
         return withheld(self.before, self.adopted, hold, reason)
@@ -261,6 +294,8 @@ class _Attempt:
         found: Verdict | None = None,
     ) -> Commit:
         move(self.before.status, Status.RESUMING)
+        inbox = (*inbox, *(mail for _, mail in self.answers))
+        positions = tuple(sorted((*positions, *(place for place, _ in self.answers))))
         facts = Facts(
             before=self.before,
             before_body=self.envelope.body,
@@ -282,7 +317,10 @@ class _Attempt:
             autonomous_decision=None if found is None else found.autonomous_decision,
             defaults=self.around.defaults,
             policy_version=self.around.policy_version,
+            used=used(self.adopted, () if journal is None else journal.notes),
+            recovery=self.recovery,
             notices=notices(self.adopted.controls),
+            read_untrusted=journal is not None and bool(journal.taint),
         )
         return fold(facts, transition, self.around.seal)
 
@@ -316,11 +354,11 @@ class _Attempt:
             return True  # a word on what is asked no more: taken out, and not heard
         return wakes(keys, mail.wake_key) and (wait is None or in_time(wait, mail))
 
-    def _verdict(self, inbox: tuple[Mail, ...]) -> Verdict:
+    def _verdict(self, inbox: tuple[Mail, ...], now_ms: TimeMs | None = None) -> Verdict:
         adopted = self.adopted
         born_of_fork = self._rev == 1 and self.before.forked_from is not None
-        policy, now_ms = self.around.policy_version, self._now_ms()
-        return verdict(Situation(self.before, inbox, adopted.controls, adopted.tries, now_ms, policy, born_of_fork))
+        policy, at_ms = self.around.policy_version, now_ms or self._now_ms()
+        return verdict(Situation(self.before, inbox, adopted.controls, adopted.tries, at_ms, policy, born_of_fork))
 
     @property
     def _timeout_ms(self) -> int:
@@ -352,10 +390,3 @@ async def _played(behaviour: Behaviour[Any], tick: Tick[Any], found: Verdict) ->
     if found.lapsed is not None and found.lapsed.on_timeout == "resume":
         return await behaviour.on_timeout(tick, found.lapsed)
     return await behaviour.run(tick)
-
-
-def _told(error: Exception) -> str:
-    """An error as `why` shows it: what it says and the line of the behaviour that raised it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"[:2_000]

@@ -10,9 +10,9 @@ from pydantic import JsonValue
 
 from maestro.budget.ledger import Ledger
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.mail import Mail
-from maestro.errors import Conflict
-from maestro.ids import ContinuationId, Rev, TimeMs
+from maestro.continuation.mail import Control, Kind, Mail
+from maestro.errors import Conflict, InvalidInput
+from maestro.ids import ContinuationId, MailId, Rev, TimeMs
 from maestro.tick.store import Birth, Delivered
 
 PERSON = "person"
@@ -44,6 +44,18 @@ class Steering(Protocol):
 
         Raises:
             BudgetExceededError: it takes back more than is free.
+        """
+        ...
+
+    async def transfer(
+        self, source: ContinuationId, to: ContinuationId, amount: BudgetVector, key: str, by: str = PERSON
+    ) -> tuple[Ledger, Ledger]:
+        """`amount` of what `source` has free is granted to `to`, another of its family, once per `key`; returns both.
+
+        Raises:
+            BudgetExceededError: it is more than is free.
+            InvalidInput: they are not of one family, or one of them has no limit in a resource.
+            ContinuationAlreadyTerminalError: one of them has ended.
         """
         ...
 
@@ -93,10 +105,33 @@ HEIRLESS = "its heir has ended"
 """Begins the refusal of a merge into one that has ended; whoever reads it calls the merge off."""
 
 
+def granted(key: str, amount: BudgetVector, now_ms: TimeMs) -> Mail:
+    """What is told to whoever waits for money when there is some."""
+    return Mail(
+        id=MailId(f"granted:{key}"),
+        kind=Kind.CONTROL,
+        sender="budget",
+        subject=Control.GRANTED,
+        body=dict(amount.items()),
+        sent_ms=now_ms,
+    )
+
+
 def order_fact(to: ContinuationId, order: Mail) -> dict[str, JsonValue]:
     """What the feed tells of an order."""
     given = {"by": order.sender, "mail": order.id, "body": order.body, "at_ms": order.sent_ms}
     return {"type": "ordered", "cid": to, "order": order.subject, **given}
+
+
+def strangers(source: ContinuationId, to: ContinuationId) -> InvalidInput:
+    """The refusal of a transfer out of a family."""
+    return InvalidInput(f"{to} is not of the family of {source}", field="to", hint="`maestro rebudget` both instead")
+
+
+def unlimited(cid: ContinuationId, resource: str) -> InvalidInput:
+    """The refusal of a transfer from or to one that has as much as it likes."""
+    hint = "a transfer is between two that are limited"
+    return InvalidInput(f"{cid} has no limit of {resource}", field=f"budget.{resource}", hint=hint)
 
 
 def news(cid: ContinuationId) -> Conflict:

@@ -17,7 +17,9 @@ from maestro.budget.ledger import Ledger
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.lifecycle import Hold, Status
 from maestro.continuation.mail import Mail
+from maestro.continuation.predicate import Predicate
 from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, Rev, TimeMs
+from maestro.tick.watches import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,14 @@ class OutboxRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What an interest asks of an event beside its subject and its relevance."""
+
+    filters: tuple[Predicate, ...] = ()
+    until_ms: TimeMs | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """The single write that ends a tick."""
 
@@ -144,6 +154,12 @@ class Commit:
     unsubscriptions: tuple[tuple[str, str], ...] = ()
     windows: tuple[tuple[str, int], ...] = ()
     """(interest id, ms) of every interest whose events are collected so long before they wake."""
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    """Interest id -> what those in `subscriptions` ask beside; none where they ask nothing."""
+    wake_limits: tuple[tuple[str, int], ...] = ()
+    """(interest id, wakes in a day of UTC) of every interest that has a limit."""
+    events_taken: int = 0
+    """How many of the mails that this tick consumed are events."""
     births: tuple[Birth, ...] = ()
     grants: tuple[tuple[ContinuationId, BudgetVector], ...] = ()
     family_mail: tuple[tuple[ContinuationId, Mail], ...] = ()
@@ -163,6 +179,12 @@ class Commit:
     """The news of its end, for whoever is its parent at that moment."""
     orphans: tuple[Orphan, ...] = ()
     heir: Heir | None = None
+    watches: tuple[tuple[Watch, Mail], ...] = ()
+    """Inside the partition, each with what its watcher, who commits, is told if the target does not live."""
+    unwatched: tuple[Watch, ...] = ()
+    """Over, and what the committing one has unread of them is gone."""
+    last_word: Mail | None = None
+    """Set when the status is terminal: what those who watch it are told."""
     keep_journal: bool = False
     """True when the same mail will be worked on again (no money now): answers that are paid for stay."""
     spend: BudgetVector = BudgetVector({})
@@ -235,6 +257,14 @@ class Store(Protocol):
             ContinuationAlreadyTerminalError: the owner is done.
             MailboxFull: an event or a message, and the mailbox holds MAILBOX_LIMIT mails or MAILBOX_LIMIT_BYTES.
         """
+        ...
+
+    async def watch(self, watch: Watch) -> bool:
+        """The watcher, who lives in another partition, will be told; False where nobody of the target's id lives."""
+        ...
+
+    async def unwatch(self, watch: Watch) -> None:
+        """The watcher will not be told."""
         ...
 
     async def adopt(
@@ -321,10 +351,23 @@ class Journals(Protocol):
         """The effect has its outcome and its reservation is settled with `charge`; returns the entry as it now stands.
 
         The first good answer stays; repeated, nothing changes. A failure may be followed by an answer, never the other
-        way round. None when the journal has moved on: a reservation still open under that call is settled all the same.
+        way round. None when the journal has moved on: a reservation still open under that call is settled all the same,
+        and what a commit charged in full is charged as `refund` does.
 
         Raises:
             ContinuationNotFoundError: nobody has that id.
+        """
+        ...
+
+    async def refund(self, cid: ContinuationId, call_id: CallId, actual: BudgetVector) -> bool:
+        """A call that a commit charged in full, because nobody knew what it cost, costs `actual`.
+
+        Once per call; False, and nothing changes, where no such charge stands. What is free again is told to whoever
+        waits for money, and goes to the parent of one that has ended.
+
+        Raises:
+            ContinuationNotFoundError: nobody has that id.
+            ContinuationMovedError: it lives in another store, and its books with it.
         """
         ...
 

@@ -3,6 +3,8 @@
 Pure words over a checkpoint and its record; nothing here decides anything.
 """
 
+import traceback
+
 import orjson
 
 from maestro.continuation.checkpoint import Checkpoint, LogRecord
@@ -63,3 +65,10 @@ def committed_fact(record: LogRecord, after: Checkpoint) -> bytes:
             "at_ms": record.started_at_ms,
         }
     )
+
+
+def failure(error: Exception) -> str:
+    """An error as `why` shows it: what it says and the line of the behaviour that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"[:2_000]

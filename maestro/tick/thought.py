@@ -7,6 +7,8 @@ from functools import lru_cache
 import orjson
 from pydantic import BaseModel, JsonValue
 
+from maestro.continuation.edits import Edits
+
 
 @dataclass(frozen=True, slots=True)
 class Thought:
@@ -17,6 +19,8 @@ class Thought:
     step: str
     schema: type[BaseModel] | None
     max_output_tokens: int
+    edits: Edits | None = None
+    """How the context is shown to it, where this tick has changed that."""
 
     @property
     def json_schema(self) -> dict[str, JsonValue] | None:

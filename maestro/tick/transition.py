@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from maestro.budget.vector import BudgetVector
 from maestro.continuation.bounds import TTL_DEFAULTS, TtlDefaults
 from maestro.continuation.checkpoint import Checkpoint, EffectNote
-from maestro.continuation.directive import Act, Closing, OnParentEnd
+from maestro.continuation.directive import Act, Closing, OnParentEnd, Spawn
 from maestro.continuation.lifecycle import Hold
 from maestro.continuation.mail import Kind, Mail
 from maestro.continuation.merging import Disagreement
@@ -34,6 +35,17 @@ class Transition:
     heir: Heir | None = None
     disagreements: tuple[Disagreement, ...] | None = None
     """What is in dispute after it; None: what was before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What crashes of children ask for, before any code runs: see maestro.tick.supervising."""
+
+    births: tuple[Spawn, ...] = ()
+    """Who takes their places."""
+    stops: tuple[ContinuationId, ...] = ()
+    """Siblings that go down with them."""
+    gave_up: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +78,18 @@ class Facts:
     """What was decided in place of a person, because nobody did in time."""
     defaults: TtlDefaults = TTL_DEFAULTS
     policy_version: str = ""
+    used: BudgetVector = BudgetVector({})
+    """What it has spent and lent in its life."""
+    recovery: Recovery | None = None
     notices: Mapping[str, str] = field(default_factory=dict)
     """Approval id -> how telling people of it went."""
+    read_untrusted: bool = False
+    """True when an effect of the tick, or what was before it, brought something untrusted."""
+
+    @property
+    def tainted(self) -> bool:
+        """True when something untrusted caused or informed the tick; what follows from it is untrusted too."""
+        return self.read_untrusted or any(mail.trust == "untrusted" for mail in self.consumed)
 
     @property
     def ran(self) -> bool:
@@ -93,4 +115,5 @@ def mail_of(
         correlation=about,
         sent_ms=facts.now_ms,
         cause=facts.trigger.id if facts.trigger else None,
+        trust="untrusted" if facts.tainted else "trusted",
     )

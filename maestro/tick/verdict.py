@@ -5,6 +5,7 @@
     wait timed out, escalate           -> others are told, the wait goes on with new time
     wait timed out, approve or deny    -> as if a person had said so, and marked
     approval denied, on_denied=end     -> cancelled, `approval_denied`
+    exit of a linked one, not trapped  -> ends as that one did
     word on what was asked otherwise   -> unheard: the approval is asked for anew
     attention was granted              -> the question is asked now
     attempts or turns used up          -> failed, `max_attempts_exceeded`, `max_turns_exceeded`
@@ -41,6 +42,7 @@ from maestro.continuation.wait import (
 from maestro.errors import InvalidInput
 from maestro.ids import MailId, TimeMs, check_continuation_id
 from maestro.tick.alarm import caught_up
+from maestro.tick.ties import dragged_along, unheard
 from maestro.tick.transition import Transition
 from maestro.tick.waiting import waited_for
 
@@ -81,6 +83,9 @@ def verdict(at: Situation) -> Verdict:
     before, over = at.before, at.before.bounds.deadline_ms
     if over is not None and at.now_ms >= over:
         return Verdict(_failed(before, DEADLINE, f"its deadline was {over} ms on the store's clock"), ())
+    dragged = dragged_along(before, at.inbox)
+    if dragged is not None:
+        return Verdict(dragged, ())
     waits = None if at.born_of_fork else waited_for(before)
     heard = _heard(at, waits)
     lapsed = None if heard else timed_out(waits, at.now_ms)
@@ -148,9 +153,9 @@ def _shown(at: Situation, heard: Sequence[Mail]) -> Verdict:
 
 
 def _is_stale(mail: Mail, open_: dict[str, ApprovalResolution], at: Situation) -> bool:
-    """A word on an action that is asked for otherwise by now: in another state, or under another policy."""
+    """An end that is not heard of, or a word on an action that is asked for otherwise by now: state or policy."""
     if mail.kind is not Kind.APPROVAL:
-        return False
+        return unheard(at.before, mail)
     asked = open_.get(mail.correlation or "")
     if asked is None:
         return True

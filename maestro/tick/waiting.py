@@ -33,6 +33,7 @@ from maestro.continuation.wait import (
 )
 from maestro.errors import InvalidInput
 from maestro.ids import ContinuationId, TimeMs
+from maestro.tick.attention import Purse, next_asking
 from maestro.tick.transition import Facts
 
 
@@ -43,6 +44,14 @@ class Rest:
     wait: WaitFor
     spend: BudgetVector
     resume_attempts: int
+    purse: Purse
+
+    def update(self) -> dict[str, object]:
+        """What the checkpoint says of it."""
+        said: dict[str, object] = {"wait": self.wait, "resume_attempts": self.resume_attempts}
+        if self.purse.per_day is not None:
+            said |= {"asked_on_day": self.purse.day, "asks_that_day": self.purse.taken_today}
+        return said
 
 
 def rest(facts: Facts, asked: WaitFor, state: JsonValue, living: set[ContinuationId], free: Mapping[str, int]) -> Rest:
@@ -65,12 +74,12 @@ def rest(facts: Facts, asked: WaitFor, state: JsonValue, living: set[Continuatio
     earlier = None if facts.is_first_of_fork else waited_for(facts.before)
     going_on = [part for part in (parts(earlier) if earlier is not None else ()) if part != facts.lapsed]
     arrived = {mail.wake_key for mail in facts.consumed}
-    purse = _Purse(dict(free), {})
+    purse = Purse.of(facts.before, free, facts.now_ms)
     wait = mapped(wait, lambda part: _asked(part, going_on, arrived, purse))
     wait = opened(wait, going_on, arrived, terms)
     wait = mapped(wait, lambda part: _marked(part, facts.notices))
     wait = bound(wait, facts.before.id, state, facts.policy_version)
-    return Rest(wait, BudgetVector(purse.spent), _attempts(facts, wait))
+    return Rest(wait, BudgetVector(purse.spent), _attempts(facts, wait), purse)
 
 
 def waited_for(before: Checkpoint) -> WaitFor | None:
@@ -83,7 +92,7 @@ def watch_of(checkpoint: Checkpoint) -> TimeMs | None:
     """When the store has to look at it though nothing came: its wait expires, or its deadline comes."""
     if checkpoint.terminal or checkpoint.wait is None:
         return None
-    moments = (watched_until(checkpoint.wait), checkpoint.bounds.deadline_ms)
+    moments = (watched_until(checkpoint.wait), checkpoint.bounds.deadline_ms, next_asking(checkpoint))
     return min((moment for moment in moments if moment is not None), default=None)
 
 
@@ -98,25 +107,7 @@ def watched(before: Checkpoint, after: Checkpoint) -> tuple[dict[str, TimeMs], t
     return {}, (TTL_TIMER,) if watch_of(before) is not None else ()
 
 
-@dataclass(slots=True)
-class _Purse:
-    """What human attention is left while waits are opened, and what was taken of it."""
-
-    free: dict[str, int]
-    spent: dict[str, int]
-
-    def take(self, resource: str) -> bool:
-        """One unit is taken; False when the resource is limited and there is none. Unlimited ones are not counted."""
-        if resource not in self.free:
-            return True
-        if self.free[resource] < 1:
-            return False
-        self.free[resource] -= 1
-        self.spent[resource] = self.spent.get(resource, 0) + 1
-        return True
-
-
-def _asked(part: Simple, earlier: list[Simple], arrived: set[str], purse: _Purse) -> WaitFor:
+def _asked(part: Simple, earlier: list[Simple], arrived: set[str], purse: Purse) -> WaitFor:
     """`part` where its question may be asked, else the wait for a unit of attention with the question in it."""
     question = part.then if isinstance(part, BudgetGrant) and awaits_attention(part) else part
     if question is None or isinstance(question, BudgetGrant):

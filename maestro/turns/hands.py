@@ -4,25 +4,22 @@ Invariants: adoption is the claim, so exactly one of several who resume wins; wh
 an order from people interrupts the turn under way. What a host does for a pool is done here for one.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import Checkpoint
-from maestro.errors import Unservable
-from maestro.field.project import Weighed
 from maestro.ids import ContinuationId, HolderId, Partition, new_holder_id, partition_of
 from maestro.runtime.host import Host, HostSettings
 from maestro.runtime.verbs import Installation
 from maestro.tick.behaviour import Repertoire
+from maestro.tick.mindless import Mindless
 from maestro.tick.runner import Surroundings
 from maestro.tick.store import Adopted
-from maestro.tick.thought import Thought
 from maestro.turns.state import POOL, Turn
 from maestro.turns.triggers import SENDER
 
 NOTHING = BudgetVector({})
+MINDLESS = Mindless("a bounded turn has no mind of its own", "call models in the harness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +88,6 @@ class Hands:
             seal=self.at.seal,
             tenant=self.at.tenant,
             repertoire=Repertoire([code]),
-            make_mind=lambda *_: _Mindless(),
+            make_mind=lambda *_: MINDLESS,
             tick_deadline_ms=self.turn_timeout_ms,
         )
-
-
-class _Mindless:
-    """A turn thinks in its harness."""
-
-    async def think(self, thought: Thought) -> str:
-        self._refuse()
-
-    async def top(self, n: int) -> Sequence[Weighed]:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise Unservable("a bounded turn has no mind of its own", hint="call models in the harness")

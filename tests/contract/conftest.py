@@ -71,6 +71,12 @@ async def world(backend: Backend) -> AsyncIterator[World]:
     await world.audit()
 
 
+@pytest.fixture(scope="session")
+def models_loaded() -> None:
+    """Every SDK of the model suites is loaded."""
+    importlib.import_module("tests.contract.models").load()
+
+
 def _needs(there: bool, reason: str) -> None:
     """What is missing is a skip at home and a failure in CI."""
     if not there and os.environ.get("CI") == "true":

@@ -150,6 +150,7 @@ def tick_end(
         patch=patch.diff(orjson.loads(envelope.body), orjson.loads(body)),
     ).body()
     place = (before.id, before.tenant, adopted.epoch, rev)
+    positions = tuple(range(len(adopted.mail)) if take is None else take)
     plain = Commit(
         cid=before.id,
         epoch=adopted.epoch,
@@ -163,7 +164,8 @@ def tick_end(
         root=before.root,
         name=before.name,
         controls_taken=len(adopted.controls),
-        mail_taken=tuple(range(len(adopted.mail)) if take is None else take),
+        mail_taken=positions,
+        events_taken=sum(adopted.mail[position].kind is Kind.EVENT for position in positions),
         parent=before.parent if status is not Status.PENDING else None,
     )
     return replace(plain, **outward)

@@ -115,6 +115,17 @@ def test_start_takes_budget_input_name_and_pool(maestro: Ask):
     assert told["budget"]["expensive_model_calls"]["granted"] == 20
 
 
+def test_pools_tells_who_waits_for_an_actor_and_for_how_long(maestro: Ask):
+    maestro("start", "counter", "--goal", "count", "--pool", "gpu")
+    maestro("clock", "advance", "1h")
+    rows = {row["pool"]: row for row in maestro("pools", "-o", "json").json}
+    assert rows["gpu"]["ready"] == 1
+    assert rows["gpu"]["oldest_ms"] >= 3_600_000
+    assert (rows["gpu"]["actors"], rows["gpu"]["waiting_to_restart"]) == (None, None), "Ray does not run here"
+    title = " ".join(maestro("pools").out.splitlines()[0].split())
+    assert title == "POOL READY THE OLDEST FOR ACTORS WAITING TO RESTART"
+
+
 def test_start_waits_for_the_result(maestro: Ask):
     answer = maestro("start", "counter", "--goal", "count", "--input", '{"finish": true}', "--wait", "-o", "json")
     assert answer.json["result"] is None
@@ -606,7 +617,7 @@ LABEL = "use 1 to 64 of letters, digits, '_', '.', '-', beginning with a letter 
 FORMATS = "'xml' is not one of 'table', 'json', 'jsonl'"
 TOKEN = "use letters, digits, '_' and '-', at most 64 of them between two dots"
 RESOURCES = "use usd, tokens, cheap_model_calls, expensive_model_calls, human.approvals, human.reviews or tool.NAME"
-ADDRESS = "give an address such as https://example.org/feed.xml"
+ADDRESS = "give an address such as https://example.org/feed.xml, or file:, maildir:, cron:, every:"
 REFUSALS = [
     ("bogus", 2, "no such command 'bogus' (see `maestro --help`)"),
     ("list --bogus", 2, "no such option: --bogus (see `maestro list --help`)"),

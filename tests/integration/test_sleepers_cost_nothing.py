@@ -30,10 +30,12 @@ from maestro.runtime.host import Host, HostSettings
 from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
 from maestro.runtime.verbs import Installation, Start
 from maestro.tick.behaviour import Repertoire
+from maestro.tick.mindless import Mindless
 from maestro.tick.runner import Surroundings
 
 TENANT = TenantId("default")
 SEAL = Seal(b"a key of thirty-two bytes to test")
+MINDLESS = Mindless("no tick of this test thinks", "use another behaviour")
 SLEEPERS = 10_000
 ROUNDS = 20
 ROUND_MS = 5  # of an idle wait that ends without a signal
@@ -154,13 +156,8 @@ def _loops(backend: Backend) -> list[Any]:
 
 
 def _host(backend: Backend, slots: int = 8) -> Host:
-    around = Surroundings(backend.store, SEAL, TENANT, Repertoire([CounterBehaviour]), lambda *_: _unasked())
+    around = Surroundings(backend.store, SEAL, TENANT, Repertoire([CounterBehaviour]), lambda *_: MINDLESS)
     return Host(HostSettings("default", HolderId("test#1"), backend.partitions, slots), around, backend.signals)
-
-
-def _unasked() -> Any:
-    """No tick of this test thinks."""
-    return None
 
 
 def _processes() -> int:

@@ -10,7 +10,10 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 
 SPEC = {"01": 20}
-"""Spec -> the rows of its acceptance list."""
+"""Spec -> the rows of its acceptance list, all of which must be shown."""
+
+ROWS = SPEC | {"02": 13, "03": 17, "04": 15, "05": 19}
+"""The same, and specs of which some rows are shown by now."""
 
 SHOWS = {"3": (1, 2, 3, 4, 5, 6, 7, 8, 10, 11), "4": (1,)}
 """Issue -> the lines of its Shows that are tests. Line 9 of issue 3 is the acceptance list of spec 01 itself."""
@@ -28,7 +31,7 @@ def test_each_line_of_shows_has_a_test_that_shows_it() -> None:
 
 def test_nobody_shows_a_row_that_does_not_exist() -> None:
     assert [
-        row for row in _said("spec") if row not in {f"{s}.{n}" for s, rows in SPEC.items() for n in range(1, rows + 1)}
+        row for row in _said("spec") if row not in {f"{s}.{n}" for s, rows in ROWS.items() for n in range(1, rows + 1)}
     ] == []
 
 

@@ -154,6 +154,22 @@ def test_secrets_cross_to_another_process_as_files(a_bare_place: Path, monkeypat
     assert {"canary-redis", "canary-mac", "canary-opus"} <= set(received.secret_values())
 
 
+def test_a_profile_and_its_places_are_settings_and_their_keys_are_secrets(
+    a_bare_place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MAESTRO_PROVIDER_CHAIN", "azure")
+    monkeypatch.setenv("MAESTRO_FOUNDRY_ENDPOINT", "https://acme.services.ai.azure.com/anthropic")
+    monkeypatch.setenv("MAESTRO_FOUNDRY_API_KEY", "very-secret")
+    settings = Settings.load()
+    assert settings.tier_settings()["MAESTRO_FOUNDRY_API_KEY"] == "very-secret"
+    assert "very-secret" not in f"{settings!r} {settings.shown()} {settings.to_json()}"
+    assert "very-secret" in settings.secret_values()
+    handed = Settings.from_json(settings.to_json()).tier_settings()
+    assert Path(handed["MAESTRO_FOUNDRY_API_KEY_FILE"]).read_text() == "very-secret"
+    assert handed["MAESTRO_PROVIDER_CHAIN"] == "azure"
+    assert not unknown_environment()
+
+
 def test_what_was_handed_over_is_not_mixed_with_this_process(a_bare_place: Path, monkeypatch: pytest.MonkeyPatch):
     text = Settings.load(tenant="sender").to_json()
     monkeypatch.setenv("MAESTRO_TENANT", "receiver")

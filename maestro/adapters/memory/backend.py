@@ -7,12 +7,14 @@ from maestro.adapters.memory.claims import MemoryClaims
 from maestro.adapters.memory.clock import ReadableClock, SystemClock
 from maestro.adapters.memory.loops import MemoryLeases, MemoryOutbox, MemoryProjections, MemoryRouter, MemoryTimers
 from maestro.adapters.memory.moves import MemoryMoves
+from maestro.adapters.memory.notices import MemoryNotices
 from maestro.adapters.memory.records import MemoryRecords
 from maestro.adapters.memory.shelf import MemoryShelf, MemorySources
 from maestro.adapters.memory.signals import MemorySignals
 from maestro.adapters.memory.state import Memory, PartitionState
 from maestro.adapters.memory.steering import MemorySteering
 from maestro.adapters.memory.store import MemoryJournals, MemoryStore
+from maestro.adapters.memory.tools import MemoryToolRecords
 from maestro.ids import DEFAULT_TENANT, TenantId
 from maestro.runtime.backend import Backend
 
@@ -55,6 +57,8 @@ def backend_over(memory: Memory, tenant: TenantId = DEFAULT_TENANT) -> Backend:
         blocks=MemoryBlocks(memory),
         moves=MemoryMoves(memory),
         claims=MemoryClaims(memory),
+        notices=MemoryNotices(memory),
+        tools=MemoryToolRecords(memory),
         close=_nothing_to_close,
     )
 

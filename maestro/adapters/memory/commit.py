@@ -5,8 +5,8 @@ Order: everything is checked first; from the first write on nothing can fail.
 
 from collections.abc import Sequence
 
-from maestro.adapters.memory import lineage, mailbox, waking
-from maestro.adapters.memory.money import give_back, total
+from maestro.adapters.memory import lineage, mailbox, ties, waking
+from maestro.adapters.memory.money import give_back, tell_charge, tell_crossings, total
 from maestro.adapters.memory.state import PartitionState, Row, Unscored
 from maestro.adapters.memory.waking import Posted
 from maestro.budget import ledger as money
@@ -68,9 +68,12 @@ def write(state: PartitionState, commit: Commit) -> None:
     _read(state, row, commit)
     row.ledger = lent
     if not commit.keep_journal or row.terminal:
-        _close_journal(row)
+        _close_journal(state, row)
+    if commit.spend:
+        tell_charge(state, row, commit.spend, rev=row.rev, outcome="spent")
     _set_watches(state, row, commit)
     _share(state, row, commit.births, grants)
+    ties.tie(state, row, commit)
     _send(state, commit)
     _tell(state, commit)
     if row.terminal:
@@ -78,6 +81,8 @@ def write(state: PartitionState, commit: Commit) -> None:
         _end(state, row)
     else:
         waking.look(state, row)
+    heirs = [] if commit.heir is None else [state.rows[commit.heir.cid]]
+    tell_crossings(state, row, *(living for living, _ in grants), *heirs)
 
 
 def write_postscript(state: PartitionState, row: Row, postscript: Postscript) -> bool:
@@ -140,10 +145,13 @@ def _read(state: PartitionState, row: Row, commit: Commit) -> None:
     mailbox.read(state, row, commit.mail_taken, commit.controls_taken)
     vigil = row.vigil
     vigil.wake_keys, vigil.join, vigil.hold, vigil.owed = commit.wake_keys, commit.join, commit.hold, False
-    vigil.windows = dict(commit.windows)
+    vigil.windows, vigil.wake_limits = dict(commit.windows), dict(commit.wake_limits)
+    state.counts["event_applied"] += commit.events_taken
 
 
-def _close_journal(row: Row) -> None:
+def _close_journal(state: PartitionState, row: Row) -> None:
+    for call, price in row.ledger.reservations.items():
+        tell_charge(state, row, price, rev=row.rev, call_id=call, outcome="unknown")
     row.ledger = money.charge_unknown(row.ledger)
     row.scratch.journal.clear()
     row.scratch.batch = None
@@ -161,9 +169,12 @@ def _set_watches(state: PartitionState, row: Row, commit: Commit) -> None:
             state.signals.ring(TIMERS)
     for pattern, interest_id in commit.unsubscriptions:
         state.interests[pattern].pop((row.cid, interest_id), None)
+        state.terms.pop((row.cid, interest_id), None)
         row.vigil.interests.discard((pattern, interest_id))
     for pattern, interest_id, relevance in commit.subscriptions:
         state.interests[pattern][row.cid, interest_id] = relevance
+        if interest_id in commit.terms:
+            state.terms[row.cid, interest_id] = commit.terms[interest_id]
         row.vigil.interests.add((pattern, interest_id))
 
 
@@ -210,6 +221,8 @@ def _leave(state: PartitionState, row: Row, commit: Commit) -> None:
         lineage.inherit(state, row, commit)
     if commit.told is not None and row.parent is not None:
         waking.post(state, state.rows[row.parent], commit.told)
+    if commit.last_word is not None:
+        ties.tell_watchers(state, row, commit.last_word)
 
 
 def _end(state: PartitionState, row: Row) -> None:
@@ -219,6 +232,7 @@ def _end(state: PartitionState, row: Row) -> None:
         waking.drop_timer(state, row, timer_id)
     for pattern, interest_id in row.vigil.interests:
         state.interests[pattern].pop((row.cid, interest_id), None)
+        state.terms.pop((row.cid, interest_id), None)
     row.vigil.interests.clear()
     mailbox.close(state, row)
     state.ready[row.pool].drop(row.cid)

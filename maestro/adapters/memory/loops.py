@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 
-from maestro.adapters.memory import waking
+import orjson
+
+from maestro.adapters.memory import mailbox, waking
 from maestro.adapters.memory.state import Memory, PartitionState, Row, Shelved, Unscored
 from maestro.adapters.memory.waking import RETRY, SILENT, WINDOW, Posted
 from maestro.continuation.mail import Kind, Mail
+from maestro.continuation.predicate import all_hold
 from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, MailId, Partition, TimeMs
 from maestro.mesh.event import Event
 from maestro.mesh.subject import candidates
 from maestro.runtime.ports import PROJECT, RELAY, Fired, Projected, Projection, Routed
-from maestro.tick.store import OutboxRow
+from maestro.tick.store import OutboxRow, Terms
 
 SHELF_LIMIT = 1_000  # entries of one half-life; beyond it the lowest goes, which has faded furthest
 
@@ -102,15 +105,30 @@ class MemoryProjections:
     async def project(self, partition: Partition, scored: Sequence[Projected]) -> int:
         state, new = self._memory.at(partition), 0
         for item in scored:
-            waits = state.projections.take(item.position) is not None
-            row = state.rows.get(item.cid)
-            if not waits or row is None or row.terminal:
+            waiting = state.projections.take(item.position)
+            if waiting is None:
                 continue
-            _shelve(state, item)
-            if item.mail is not None:
-                _post_or_bury(state, row, item.mail, item.mail.model_dump_json().encode())
-            new += 1
+            row = state.rows.get(item.cid)
+            if row is not None and not row.terminal:
+                _shelve(state, item)
+                new += 1
+            if waiting.source == "event":
+                _count_event(state, row, item.mail)
+            elif item.mail is not None and row is not None:
+                _post_or_bury(state, row, item.mail)
         return new
+
+
+def _count_event(state: PartitionState, row: Row | None, mail: Mail | None) -> None:
+    """An event that has its score wakes, or is in the field and nothing more, or was for nobody."""
+    if row is None or row.terminal:
+        state.counts["event_dead"] += 1
+    elif mail is None:
+        state.counts["event_fielded"] += 1
+    elif not waking.may_wake(state, row, mail.correlation or ""):
+        state.counts.update(event_fielded=1, event_capped=1)
+    elif _post_or_bury(state, row, mail) is Posted.DUPLICATE:
+        state.counts["event_applied"] += 1
 
 
 def _shelve(state: PartitionState, item: Projected) -> None:
@@ -121,10 +139,12 @@ def _shelve(state: PartitionState, item: Projected) -> None:
         del shelf[min(shelf, key=lambda name: (shelf[name].rank_key, name))]
 
 
-def _post_or_bury(state: PartitionState, row: Row, mail: Mail, payload: bytes) -> None:
+def _post_or_bury(state: PartitionState, row: Row, mail: Mail) -> Posted:
     """The mail is in the mailbox, or a dead letter where there is no room: never nothing."""
-    if waking.post(state, row, mail) is Posted.FULL:
-        state.bury("mailbox_full", row.cid, mail.kind, mail.id, payload)
+    posted = waking.post(state, row, mail)
+    if posted is Posted.FULL:
+        mailbox.bury(state, row, mail, "mailbox_full")
+    return posted
 
 
 class MemoryRouter:
@@ -133,38 +153,78 @@ class MemoryRouter:
 
     async def route(self, event: Event, partition: Partition, forward_to: Sequence[Partition] = ()) -> Routed:
         state = self._memory.at(partition)
-        fact, body = (event.source, event.key), event.model_dump_json().encode()
+        fact = (event.source, event.key)
         if fact in state.seen:
             return Routed(duplicate=True, matched=0)
         state.seen.add(fact, state.now())
-        state.events.append(body)
+        state.events.append(event.model_dump_json().encode())
         state.counts["published"] += 1
-        matched = _matched(state, event.subject)
+        matched = _matched(state, event)
         for cid, (interest_id, relevance) in matched.items():
-            if state.rows[cid].gone is not None:
-                state.bury("moved", cid, "event", event.id, body)
-            elif relevance is None:
-                _post_or_bury(state, state.rows[cid], _event_mail(event, interest_id), body)
-            else:
-                state.projections.add(Unscored(cid, "event", interest_id, relevance, body))
-        if any(relevance is not None for _, relevance in matched.values()):
+            _tell(state, state.rows[cid], interest_id, relevance, event)
+        if len(state.projections):
             state.signals.ring(PROJECT)
         for other in forward_to:
-            state.outbox.add(OutboxRow(event.id, "event", str(other), body))
+            state.outbox.add(OutboxRow(event.id, "event", str(other), event.model_dump_json().encode()))
         if forward_to:
             state.signals.ring(RELAY)
         state.counts["matched"] += len(matched)
         return Routed(duplicate=False, matched=len(matched))
 
+    async def redeliver(self, partition: Partition, letter: bytes, to: ContinuationId | None, mail: Mail | None) -> str:
+        state = self._memory.at(partition)
+        if letter not in state.dead_letters:
+            return "gone"
+        if to is not None and mail is not None:
+            row = state.rows.get(to)
+            posted = "unknown" if row is None else waking.post(state, row, mail)
+            if posted != Posted.OK:
+                return str(posted)
+            state.counts["event_dead"] -= mail.kind is Kind.EVENT
+        state.dead_letters.remove(letter)
+        state.counts["redelivered"] += 1
+        told = orjson.loads(letter)
+        fact = {"cid": told["to"], "id": told["id"], "cause": told["cause"], "at_ms": state.now()}
+        state.fact({"type": "redelivered", **fact})
+        return "ok"
 
-def _matched(state: PartitionState, subject: str) -> dict[ContinuationId, tuple[str, float | None]]:
-    """Who asked for `subject`, each with its most willing interest: one without a relevance, else the lowest."""
+
+def _tell(state: PartitionState, row: Row, interest_id: str, relevance: float | None, event: Event) -> None:
+    """The event is mail, or waits for its score, or is a dead letter."""
+    body = event.model_dump_json().encode()
+    if row.gone is not None:
+        state.bury("moved", row.cid, "event", event.id, body, interest=interest_id)
+        state.counts["event_dead"] += 1
+    elif relevance is not None:
+        state.projections.add(Unscored(row.cid, "event", interest_id, relevance, body))
+    elif not waking.may_wake(state, row, interest_id):
+        state.projections.add(Unscored(row.cid, "event", interest_id, None, body))
+        state.counts["event_capped"] += 1
+    else:
+        posted = waking.post(state, row, _event_mail(event, interest_id))
+        if posted is Posted.FULL:
+            state.bury("mailbox_full", row.cid, "event", event.id, body, interest=interest_id)
+        if posted is not Posted.OK:
+            state.counts["event_dead"] += 1
+
+
+def _matched(state: PartitionState, event: Event) -> dict[ContinuationId, tuple[str, float | None]]:
+    """Who asked for `event`, each with its most willing interest: one without a relevance, else the lowest."""
     matched: dict[ContinuationId, tuple[str, float | None]] = {}
-    for pattern in candidates(subject):
+    for pattern in candidates(event.subject):
         for (cid, interest_id), relevance in state.interests.get(pattern, {}).items():
+            if not _meets(state, state.terms.get((cid, interest_id)), event):
+                continue
             if cid not in matched or _willing(relevance) < _willing(matched[cid][1]):
                 matched[cid] = (interest_id, relevance)
     return matched
+
+
+def _meets(state: PartitionState, terms: Terms | None, event: Event) -> bool:
+    if terms is None:
+        return True
+    in_time = terms.until_ms is None or state.now() < terms.until_ms
+    return in_time and all_hold(terms.filters, event.payload)
 
 
 def _willing(relevance: float | None) -> float:

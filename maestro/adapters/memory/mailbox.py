@@ -22,7 +22,7 @@ from maestro.continuation.mail import (
 )
 
 LETTERS_OF_ONE = 1_000  # what is kept of a mailbox whose owner ended
-UNWRITTEN = frozenset({Kind.START, Kind.TIMER})
+UNWRITTEN = frozenset({Kind.START, Kind.TIMER, Kind.DOWN, Kind.EXIT})
 """Nobody misses it."""
 
 
@@ -117,6 +117,8 @@ def read(state: PartitionState, row: Row, positions: Iterable[int], controls: in
 def close(state: PartitionState, row: Row) -> None:
     """Nobody will read it any more: what somebody wrote is kept, the newest of it, as dead letters."""
     state.counts["mail_ended"] += len(row.mail) + len(row.controls)
+    too_many = row.mail[:-LETTERS_OF_ONE]  # to keep; counted all the same
+    state.counts["event_dead"] += sum(mail.kind is Kind.EVENT for mail in too_many)
     for mail in row.mail[-LETTERS_OF_ONE:]:
         if mail.kind not in UNWRITTEN:
             bury(state, row, mail, "receiver_ended")
@@ -127,6 +129,8 @@ def close(state: PartitionState, row: Row) -> None:
 
 def bury(state: PartitionState, row: Row, mail: Mail, cause: str) -> None:
     state.bury(cause, row.cid, mail.kind, mail.id, mail.model_dump_json().encode())
+    if mail.kind is Kind.EVENT:
+        state.counts["event_expired" if cause == "expired" else "event_dead"] += 1
 
 
 def size_of(mail: Mail) -> int:

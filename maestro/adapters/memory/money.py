@@ -1,7 +1,7 @@
 """Money between parents and children, and from people: the movements that touch more than one ledger.
 
 Invariant: `lent` of every continuation is the sum of what its children are granted, before and after.
-The movements inside one ledger are those of maestro.budget.ledger.
+The movements inside one ledger are those of maestro.budget.ledger, the borders those of maestro.budget.standing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,9 +10,11 @@ from functools import reduce
 from operator import add
 
 from maestro.adapters.memory.state import PartitionState, Row
-from maestro.budget import ledger as money
+from maestro.budget import ledger as ledgers
 from maestro.budget.ledger import Ledger
+from maestro.budget.standing import looked_at
 from maestro.budget.vector import BudgetVector
+from maestro.ids import CallId
 
 
 def total(amounts: Iterable[BudgetVector]) -> BudgetVector:
@@ -23,7 +25,7 @@ def give_back(state: PartitionState, row: Row) -> None:
     """What an ended one has free is its parent's again; an ended parent passes it on."""
     parent = _parent(state, row)
     while parent is not None and row.terminal:
-        parent.ledger, row.ledger = money.close_child(parent.ledger, row.ledger)
+        parent.ledger, row.ledger = ledgers.close_child(parent.ledger, row.ledger)
         row, parent = parent, _parent(state, parent)
 
 
@@ -49,7 +51,7 @@ def rebudget(state: PartitionState, row: Row, more: BudgetVector, less: BudgetVe
         BudgetExceededError: `less` takes back more than is free.
     """
     before = row.ledger
-    row.ledger = money.grant(money.revoke(before, less), more)
+    row.ledger = ledgers.grant(ledgers.revoke(before, less), more)
     pass_on(state, row, difference(before, row.ledger, more + less))
 
 
@@ -76,6 +78,44 @@ def move_over(state: PartitionState, row: Row, heir: Row) -> None:
     rebudget(state, heir, more=left, less=BudgetVector({}))
 
 
+def transfer(state: PartitionState, source: Row, to: Row, amount: BudgetVector) -> None:
+    """`amount` of what `source` has free is granted to `to`.
+
+    Raises:
+        BudgetExceededError: it is more than is free.
+    """
+    rebudget(state, source, more=BudgetVector({}), less=amount)
+    rebudget(state, to, more=amount, less=BudgetVector({}))
+
+
+def correct(state: PartitionState, row: Row, call: CallId, actual: BudgetVector) -> bool:
+    """What a commit charged in full is charged as the provider told after all; False where no such charge stands."""
+    charged = row.ledger.unknown.get(call)
+    if charged is None:
+        return False
+    row.ledger = ledgers.correct(row.ledger, call, actual)
+    told = {"rev": row.rev, "call_id": call, "charged": charged.root, "actual": actual.root, "at_ms": state.now()}
+    state.fact({"type": "refunded", "cid": row.cid, **told})
+    give_back(state, row)
+    return True
+
+
+def tell_charge(state: PartitionState, row: Row, charge: BudgetVector, **told: object) -> None:
+    """What is spent is a fact: all of them together, and what was refunded, are what the ledgers say."""
+    where = {"rev": row.rev + 1, "charge": charge.root, "at_ms": state.now()}
+    state.fact({"type": "budget_charge", "cid": row.cid, **where, **told})
+
+
+def tell_crossings(state: PartitionState, *moved: Row) -> None:
+    """Whoever's money was moved, or an ancestor's with it, may have crossed a border: each crossing is one fact."""
+    touched = {row.cid: row for one in moved for row in (one, *ancestors(state, one))}
+    for cid, row in sorted(touched.items()):
+        if not row.terminal:
+            row.standings, crossed = looked_at(row.standings, row.ledger)
+            for crossing in crossed:
+                state.fact(crossing.fact(cid, state.now()))
+
+
 def pass_on(state: PartitionState, row: Row, change: Mapping[str, int]) -> None:
     """What `row` was granted changed: each ancestor lends on what changed, up to the first that has no limit."""
     for name, by in change.items():
@@ -94,6 +134,11 @@ def ancestors(state: PartitionState, row: Row) -> Iterator[Row]:
     while parent is not None:
         yield parent
         parent = _parent(state, parent)
+
+
+def root_of(state: PartitionState, row: Row) -> Row:
+    """Who has no parent, and stands above it or is it."""
+    return [row, *ancestors(state, row)][-1]
 
 
 def _parent(state: PartitionState, row: Row) -> Row | None:

@@ -6,16 +6,19 @@ from dataclasses import replace
 import orjson
 from pydantic import JsonValue, TypeAdapter
 
-from maestro.adapters.memory import waking
+from maestro.adapters.memory import ties, waking
 from maestro.adapters.memory.state import Gone, Memory, PartitionState, Row, Shelved, Unscored, moved_away
 from maestro.continuation.mail import Control
 from maestro.errors import Conflict, InvalidInput
 from maestro.ids import EntryId, Epoch, TimeMs, partition_of
 from maestro.runtime.ports import PROJECT, TIMERS
 from maestro.tick.moves import Departed, Member, Packed
+from maestro.tick.store import Terms
+from maestro.tick.watches import last_word
 
 KIND = "memory-1"
 _ROW = TypeAdapter(Row)
+_TERMS = TypeAdapter(Terms)
 
 
 class MemoryMoves:
@@ -36,6 +39,9 @@ class MemoryMoves:
                 return None
         if root.gone is not None:
             return Departed(KIND, root.gone.at_ms, tuple(row.gone.packed for _, row in found if row.gone))
+        for _, row in found if export_id is not None else ():  # nobody else here will see its end
+            word = last_word(row.cid, "moved", "moved", to, state.now())
+            ties.tell_watchers(state, row, word, {member.cid for member in family})
         packed = [_packed(state, row) for _, row in found]
         if export_id is None:
             return Departed(KIND, state.now(), tuple(packed))
@@ -87,7 +93,8 @@ def _packed(state: PartitionState, row: Row) -> Packed:
         "ready": ready_at is not None or row.tenure.holder is not None,
         "timers": sorted([name, state.timers.time_of((row.cid, name))] for name in row.vigil.timers),
         "interests": sorted(
-            [pattern, name, state.interests[pattern].get((row.cid, name))] for pattern, name in row.vigil.interests
+            [pattern, name, state.interests[pattern].get((row.cid, name)), _terms(state.terms.get((row.cid, name)))]
+            for pattern, name in row.vigil.interests
         ),
         "seen": state.seen.of(row.cid),
         "waiting": _text(state.waiting.get(row.cid)),
@@ -136,8 +143,7 @@ def _enter(state: PartitionState, pack: Packed, export_id: str) -> None:
         state.names[pack.name] = row.cid
     for name, due_ms in _rows(rest["timers"]):
         state.timers.put((row.cid, str(name)), TimeMs(int(str(due_ms))))
-    for pattern, name, relevance in _rows(rest["interests"]):
-        state.interests[str(pattern)][row.cid, str(name)] = None if relevance is None else float(str(relevance))
+    _ask(state, row, _rows(rest["interests"]))
     for one, other, at_ms in _rows(rest["seen"]):
         state.seen.add((str(one), str(other)), TimeMs(int(str(at_ms))))
     if rest["waiting"] is not None:
@@ -162,6 +168,18 @@ def _enter(state: PartitionState, pack: Packed, export_id: str) -> None:
         waking.make_ready(state, row)
     for signal in (TIMERS, PROJECT):
         state.signals.ring(signal)
+
+
+def _ask(state: PartitionState, row: Row, interests: list[list[JsonValue]]) -> None:
+    for pattern, name, relevance, terms in interests:
+        state.interests[str(pattern)][row.cid, str(name)] = None if relevance is None else float(str(relevance))
+        if terms is not None:
+            state.terms[row.cid, str(name)] = _TERMS.validate_python(terms)
+
+
+def _terms(terms: Terms | None) -> JsonValue:
+    """What an export holds of the terms of an interest."""
+    return None if terms is None else _TERMS.dump_python(terms, mode="json")
 
 
 def _rows(value: JsonValue) -> list[list[JsonValue]]:

@@ -14,13 +14,14 @@ from maestro.adapters.memory.clock import ReadableClock
 from maestro.adapters.memory.lists import Agenda, Line, Seen
 from maestro.adapters.memory.signals import MemorySignals
 from maestro.budget.ledger import Ledger
+from maestro.budget.standing import Standing
 from maestro.continuation.lifecycle import TERMINAL, Hold, Status
 from maestro.continuation.mail import DEAD_LETTERS_KEPT, Control, Mail
 from maestro.errors import ContinuationAlreadyTerminalError, ContinuationMovedError, ContinuationNotFoundError
 from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, Partition, Rev, TimeMs, partition_of
 from maestro.tick.moves import Packed
 from maestro.tick.records import Frost
-from maestro.tick.store import Batch, JournalEntry, OutboxRow
+from maestro.tick.store import Batch, JournalEntry, OutboxRow, Terms
 
 EVENTS_KEPT = 100_000
 NEVER_ADOPTED = Epoch(0)
@@ -65,6 +66,10 @@ class Vigil:
     """(pattern, interest id)"""
     windows: dict[str, int] = field(default_factory=dict)
     """Interest id -> how long (ms) its events are collected before they wake."""
+    wake_limits: dict[str, int] = field(default_factory=dict)
+    """Interest id -> how often it may wake in a day."""
+    wakes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Interest id -> the day on which it last woke, and how often on that day."""
 
     @property
     def frozen(self) -> bool:
@@ -107,12 +112,16 @@ class Row:
     mail_bytes: int = 0
     heard: dict[str, int] = field(default_factory=dict)
     """Sender -> its last number, of senders outside the partition."""
+    watches: dict[str, tuple[ContinuationId, bool]] = field(default_factory=dict)
+    """Who is told of its end: name of the watch -> watcher, and whether it is a link."""
     tenure: Tenure = field(default_factory=Tenure)
     vigil: Vigil = field(default_factory=Vigil)
     scratch: Scratch = field(default_factory=Scratch)
     gone: Gone | None = None
     arrived_by: str | None = None
     """The export that brought it."""
+    standings: dict[str, Standing] = field(default_factory=dict)
+    """How its accounts stood when it was last told, by resource."""
 
     @property
     def terminal(self) -> bool:
@@ -156,6 +165,8 @@ class PartitionState:
     timers: Agenda[TimerKey] = field(default_factory=Agenda)
     seen: Seen = field(default_factory=Seen)
     interests: defaultdict[str, dict[Interest, float | None]] = field(default_factory=lambda: defaultdict(dict))
+    terms: dict[Interest, Terms] = field(default_factory=dict)
+    """What interests ask beside subject and relevance."""
     outbox: Line[OutboxRow] = field(default_factory=Line)
     projections: Line[Unscored] = field(default_factory=Line)
     shelves: dict[ContinuationId, dict[int, dict[EntryId, Shelved]]] = field(default_factory=dict)
@@ -177,9 +188,9 @@ class PartitionState:
     def fact(self, body: Mapping[str, object]) -> None:
         self.feed.append(orjson.dumps(body))
 
-    def bury(self, cause: str, to: str, kind: str, id_: str, payload: bytes) -> None:
+    def bury(self, cause: str, to: str, kind: str, id_: str, payload: bytes, **more: str) -> None:
         """A dead letter is kept, with why it could not arrive."""
-        letter = {"cause": cause, "to": to, "kind": kind, "id": id_, "payload": payload.decode()}
+        letter = {"cause": cause, "to": to, "kind": kind, "id": id_, "payload": payload.decode(), **more}
         self.dead_letters.append(orjson.dumps(letter))
         del self.dead_letters[:-DEAD_LETTERS_KEPT]
         self.counts["dead"] += 1

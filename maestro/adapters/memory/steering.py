@@ -8,12 +8,11 @@ from maestro.budget.ledger import Ledger
 from maestro.budget.vector import BudgetVector
 from maestro.clock import ManualClock
 from maestro.continuation.mail import Control, Kind, Mail
-from maestro.continuation.wait import BUDGET_KEY
 from maestro.errors import InvalidInput
-from maestro.ids import ContinuationId, MailId, Partition, Rev, TimeMs
+from maestro.ids import ContinuationId, Partition, Rev, TimeMs, partition_of
 from maestro.runtime.ports import TIMERS, ready_signal
 from maestro.tick.records import Frost
-from maestro.tick.steering import PERSON, UNCHANGED, Forked, moved, order_fact
+from maestro.tick.steering import PERSON, UNCHANGED, Forked, granted, moved, order_fact, strangers, unlimited
 from maestro.tick.store import Birth, Delivered
 
 
@@ -44,10 +43,36 @@ class MemorySteering:
         state.seen.add(once, state.now())
         change = money.difference(before, row.ledger, more + less)
         state.fact({"type": "rebudgeted", "cid": cid, "change": change, "by": by, "key": key, "at_ms": state.now()})
-        # a tick under way may be about to wait for this very grant
-        if more and (BUDGET_KEY in row.vigil.wake_keys or row.tenure.holder is not None):
-            waking.put(state, row, _granted(more, key, state.now()))
+        if more:
+            waking.tell_granted(state, row, granted(key, more, state.now()))
+        money.tell_crossings(state, row)
         return row.ledger
+
+    async def transfer(
+        self, source: ContinuationId, to: ContinuationId, amount: BudgetVector, key: str, by: str = PERSON
+    ) -> tuple[Ledger, Ledger]:
+        if partition_of(source) != partition_of(to):
+            raise strangers(source, to)
+        (state, row), (_, other) = self._memory.find(source), self._memory.find(to)
+        once = ("rebudget", f"{source} transfer {key}")
+        if once in state.seen:
+            return row.ledger, other.ledger
+        for one in (row, other):
+            if one.terminal:
+                raise ended(one)
+        if money.root_of(state, row) is not money.root_of(state, other):
+            raise strangers(source, to)
+        for name in amount.root:
+            for one in (row, other):
+                if one.ledger.account(name).granted is None:
+                    raise unlimited(one.cid, name)
+        money.transfer(state, row, other, amount)
+        state.seen.add(once, state.now())
+        told = {"amount": amount.root, "by": by, "key": key, "at_ms": state.now()}
+        state.fact({"type": "transferred", "cid": source, "to": to, **told})
+        waking.tell_granted(state, other, granted(f"transfer:{key}", amount, state.now()))
+        money.tell_crossings(state, row, other)
+        return row.ledger, other.ledger
 
     async def fork(self, source: ContinuationId, birth: Birth, key: str = "", whole_at: Rev | None = None) -> Forked:
         state, row = self._memory.find(source)
@@ -70,6 +95,7 @@ class MemorySteering:
                     waking.put(state, state.rows[birth.cid], mail)
             lineage.copy_field(state, source, birth.cid)
         state.fact({"type": "forked", "cid": birth.cid, "from": source, "grant": dict(birth.grant.items())})
+        money.tell_crossings(state, row)
         return Forked(birth.cid)
 
     async def freeze(
@@ -154,14 +180,3 @@ def _thaw(state: PartitionState, row: Row) -> bool:
 
 def _told(frost: Frost) -> dict[str, object]:
     return {"by": frost.by, "reason": frost.reason, "scope": frost.scope, "at_ms": frost.at_ms}
-
-
-def _granted(more: BudgetVector, key: str, now_ms: TimeMs) -> Mail:
-    return Mail(
-        id=MailId(f"granted:{key}"),
-        kind=Kind.CONTROL,
-        sender="budget",
-        subject=Control.GRANTED,
-        body=dict(more.items()),
-        sent_ms=now_ms,
-    )

@@ -6,17 +6,19 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from maestro.adapters.memory import commit as commits
-from maestro.adapters.memory import mailbox, waking
-from maestro.adapters.memory.state import Memory, ended
+from maestro.adapters.memory import mailbox, ties, waking
+from maestro.adapters.memory.money import correct, tell_charge, tell_crossings
+from maestro.adapters.memory.state import Memory, PartitionState, Row, ended
 from maestro.adapters.memory.waking import RETRY, Posted
 from maestro.budget import ledger as money
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.mail import Control, Mail, mailbox_full
 from maestro.errors import Conflict
-from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, TimeMs
+from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, TimeMs, partition_of
 from maestro.runtime.ports import TIMERS
-from maestro.tick.steering import order_fact
+from maestro.tick.steering import granted, order_fact
 from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, Held, JournalEntry, Postscript
+from maestro.tick.watches import Watch
 
 
 class MemoryStore:
@@ -47,6 +49,14 @@ class MemoryStore:
                 raise mailbox_full(to, len(row.mail), row.mail_bytes)
             case posted:
                 return Delivered(posted is Posted.DUPLICATE, posted is Posted.EXPIRED)
+
+    async def watch(self, watch: Watch) -> bool:
+        number = partition_of(watch.target)
+        return number < len(self._memory.partitions) and ties.watch(self._memory.at(number), watch)
+
+    async def unwatch(self, watch: Watch) -> None:
+        if partition_of(watch.target) < len(self._memory.partitions):
+            ties.unwatch(self._memory.of(watch.target), watch)
 
     async def adopt(
         self, pool: str, holder: HolderId, lease_ms: int, partition: Partition, only: ContinuationId | None = None
@@ -133,7 +143,7 @@ class MemoryJournals:
     async def settle(
         self, cid: ContinuationId, ordinal: int, call_id: CallId, answer: JsonValue, failed: bool, charge: BudgetVector
     ) -> JournalEntry | None:
-        _, row = self._memory.find(cid)
+        state, row = self._memory.find(cid)
         if row.gone is not None:  # its journal left with it
             return None
         entry = row.scratch.journal.get(ordinal)
@@ -141,12 +151,24 @@ class MemoryJournals:
             entry = None
         if entry is not None and entry.answered:
             return entry
-        row.ledger = money.settle(row.ledger, call_id, charge)
+        if call_id in row.ledger.reservations:
+            row.ledger = money.settle(row.ledger, call_id, charge)
+            told = {"call_id": call_id, "ordinal": ordinal, "outcome": "failed" if failed else "answered"}
+            tell_charge(state, row, charge, **told)
+            tell_crossings(state, row)
+        else:
+            _refund(state, row, call_id, charge)
         if entry is None:
             return None
         settled = replace(entry, answer=answer, answered=not failed, failed=failed, charge=charge)
         row.scratch.journal[ordinal] = settled
         return settled
+
+    async def refund(self, cid: ContinuationId, call_id: CallId, actual: BudgetVector) -> bool:
+        state, row = self._memory.find(cid)
+        if row.gone is not None:
+            raise ended(row)
+        return _refund(state, row, call_id, actual)
 
     async def answer_of(self, cid: ContinuationId, call_id: CallId) -> JournalEntry | None:
         return next((entry for entry in await self.entries(cid) if entry.call_id == call_id), None)
@@ -156,6 +178,14 @@ class MemoryJournals:
         return [row.scratch.journal[ordinal] for ordinal in sorted(row.scratch.journal)]
 
 
+def _refund(state: PartitionState, row: Row, call_id: CallId, actual: BudgetVector) -> bool:
+    if not correct(state, row, call_id, actual):
+        return False
+    waking.tell_granted(state, row, granted(f"refund:{call_id}", BudgetVector({}), state.now()))
+    tell_crossings(state, row)
+    return True
+
+
 def _is_order(control: Mail) -> bool:
-    """Neither money nor a mark interrupts anybody."""
-    return control.subject not in (Control.GRANTED, Control.NOTIFIED)
+    """Neither money nor a mark nor a child interrupts anybody."""
+    return control.subject not in (Control.GRANTED, Control.NOTIFIED, Control.CRASHED)

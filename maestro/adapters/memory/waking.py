@@ -9,11 +9,12 @@ from maestro.adapters.memory import mailbox
 from maestro.adapters.memory.state import PartitionState, Row
 from maestro.continuation.lifecycle import WANTS_CODE
 from maestro.continuation.mail import Control, Kind, Mail, in_lanes, wakes
-from maestro.continuation.wait import TTL_TIMER
+from maestro.continuation.wait import BUDGET_KEY, TTL_TIMER
 from maestro.ids import ContinuationId, Epoch, HolderId, TimeMs
 from maestro.runtime.ports import TIMERS, ready_signal
 from maestro.tick.store import Adopted
 
+DAY_MS = 86_400_000
 RETRY = "!retry"
 """The timer that ends a back-off; it brings no mail."""
 WINDOW = "!window"
@@ -64,9 +65,33 @@ def put(state: PartitionState, row: Row, mail: Mail) -> None:
         rouse(state, row, window_of(row, mail))
 
 
+def tell_granted(state: PartitionState, row: Row, mail: Mail) -> None:
+    """There is more money: whoever waits for some is told, and so is a tick under way, that may be about to."""
+    if not row.terminal and (BUDGET_KEY in row.vigil.wake_keys or row.tenure.holder is not None):
+        put(state, row, mail)
+
+
 def window_of(row: Row, mail: Mail) -> int:
     """How long (ms) it may wait for others of its interest."""
     return row.vigil.windows.get(mail.correlation or "", 0) if mail.kind is Kind.EVENT else 0
+
+
+def may_wake(state: PartitionState, row: Row, interest_id: str) -> bool:
+    """True when an event of this interest may wake it, today; counted where it does.
+
+    What comes while it is about to wake anyway wakes nobody.
+    """
+    limit = row.vigil.wake_limits.get(interest_id)
+    soon = row.cid in state.ready[row.pool] or state.timers.time_of((row.cid, WINDOW)) is not None
+    if limit is None or soon:
+        return True
+    today = state.now() // DAY_MS
+    day, used = row.vigil.wakes.get(interest_id, (today, 0))
+    used = used if day == today else 0
+    if used >= limit:
+        return False
+    row.vigil.wakes[interest_id] = (today, used + 1)
+    return True
 
 
 def rouse(state: PartitionState, row: Row, window_ms: int) -> None:

@@ -16,9 +16,11 @@ from maestro.adapters.redis.loops import (
     RedisTimers,
 )
 from maestro.adapters.redis.moves import RedisMoves
+from maestro.adapters.redis.notices import RedisNotices
 from maestro.adapters.redis.records import RedisRecords, RedisShelf, RedisSources
 from maestro.adapters.redis.steering import RedisSteering
 from maestro.adapters.redis.store import Keys, RedisJournals, RedisStore, flat
+from maestro.adapters.redis.tools import RedisToolRecords
 from maestro.adapters.redis.wire import Wire
 from maestro.errors import StoreRefused
 from maestro.ids import Partition, TenantId, TimeMs
@@ -77,6 +79,8 @@ async def open_backend(url: str, tenant: TenantId, partitions: int = 1, virtual:
         blocks=RedisBlocks(keys),
         moves=RedisMoves(keys),
         claims=RedisClaims(keys),
+        notices=RedisNotices(keys),
+        tools=RedisToolRecords(keys),
         close=wire.close,
     )
 

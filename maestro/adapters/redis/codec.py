@@ -13,8 +13,9 @@ from maestro.errors import IntegrityError
 from maestro.field.decay import half_lives
 from maestro.ids import CallId, ContinuationId, Epoch, Rev, TimeMs
 from maestro.tick.records import Frost
-from maestro.tick.steering import order_fact
-from maestro.tick.store import Adopted, Batch, Birth, Commit, Heir, JournalEntry
+from maestro.tick.steering import granted, order_fact
+from maestro.tick.store import Adopted, Batch, Birth, Commit, Heir, JournalEntry, Terms
+from maestro.tick.watches import Watch, unaddressed
 
 _PARTS = {"g": "granted", "r": "reserved", "s": "spent", "l": "lent"}
 
@@ -66,13 +67,16 @@ def pairs(flat: Sequence[bytes]) -> dict[str, bytes]:
 def ledger_of(flat: Sequence[bytes]) -> Ledger:
     parts: dict[str, dict[str, int]] = {}
     reservations: dict[CallId, BudgetVector] = {}
+    unknown: dict[CallId, BudgetVector] = {}
     for field, value in pairs(flat).items():
         if field.startswith("R."):
             reservations[CallId(field[2:])] = BudgetVector(orjson.loads(value))
+        elif field.startswith("U."):
+            unknown[CallId(field[2:])] = BudgetVector(orjson.loads(value))
         else:
             resource, _, part = field.rpartition(".")
             parts.setdefault(resource, {})[_PARTS[part]] = int(value)
-    return Ledger({resource: Account(**fields) for resource, fields in parts.items()}, reservations)
+    return Ledger({resource: Account(**fields) for resource, fields in parts.items()}, reservations, unknown)
 
 
 def entry_json(entry: JournalEntry) -> bytes:
@@ -181,9 +185,19 @@ def birth_plan(birth: Birth, parent: ContinuationId | None) -> dict[str, Any]:
     return plan
 
 
+def granted_line(key: str, amount: BudgetVector) -> bytes:
+    """What is told to whoever waits for money when there is some."""
+    return line(granted(key, amount, TimeMs(0)))
+
+
 def letter_plan(mail: Mail) -> dict[str, str]:
     """A mail that a script delivers."""
     return {"lane": box(mail), "key": mail.wake_key, "id": mail.id, "line": line(mail).decode()}
+
+
+def watch_plan(watch: Watch) -> tuple[str, str, str, str]:
+    """A watch that a script makes or undoes."""
+    return watch.target, watch.watcher, watch.ref, watch.kind.value
 
 
 def _heir_plan(heir: Heir) -> dict[str, Any]:
@@ -196,6 +210,20 @@ def frost_of(raw: bytes | None) -> Frost | None:
         return None
     told = orjson.loads(raw)
     return Frost(told["by"], TimeMs(int(told["at_ms"])), told["scope"], told["reason"])
+
+
+def interest_value(relevance: float | None, terms: Terms | None) -> str:
+    """What the index holds of an interest: its relevance or nothing, and JSON where it asks for more."""
+    score = "" if relevance is None else repr(relevance)
+    if terms is None:
+        return score
+    filters = [predicate.model_dump(mode="json") for predicate in terms.filters]
+    return dumps({"r": score, "f": filters, "u": terms.until_ms or 0}).decode()
+
+
+def _by_interest(numbers: Sequence[tuple[str, int]]) -> str:
+    """Numbers by interest as a script searches them."""
+    return "".join(f",{interest}:{number}" for interest, number in numbers) + ","
 
 
 def commit_plan(commit: Commit, name: str) -> bytes:
@@ -215,9 +243,11 @@ def commit_plan(commit: Commit, name: str) -> bytes:
             "keep_journal": commit.keep_journal,
             "timers": list(commit.timers.items()),
             "untimers": commit.timers_cancelled,
-            "subs": [(p, i, "" if r is None else repr(r)) for p, i, r in commit.subscriptions],
+            "subs": [(p, i, interest_value(r, commit.terms.get(i))) for p, i, r in commit.subscriptions],
             "unsubs": commit.unsubscriptions,
-            "windows": "".join(f",{interest}:{ms}" for interest, ms in commit.windows) + ",",
+            "windows": _by_interest(commit.windows),
+            "limits": _by_interest(commit.wake_limits),
+            "events": commit.events_taken,
             "spend": commit.spend.root,
             "births": [birth_plan(birth, commit.cid) for birth in commit.births],
             "grants": [(cid, amount.root) for cid, amount in commit.grants],
@@ -230,6 +260,9 @@ def commit_plan(commit: Commit, name: str) -> bytes:
             "orphans": [
                 {"child": orphan.child, "adopt": orphan.adopt, **letter_plan(orphan.news)} for orphan in commit.orphans
             ],
+            "watches": [(*watch_plan(watch), m.wake_key, m.id, line(m).decode()) for watch, m in commit.watches],
+            "unwatched": [watch_plan(watch) for watch in commit.unwatched],
+            "last_word": unaddressed(commit.last_word).decode() if commit.last_word else "",
             **({"told": letter_plan(commit.told)} if commit.told else {}),
             **({"heir": _heir_plan(commit.heir)} if commit.heir else {}),
         }

@@ -6,6 +6,7 @@ import orjson
 
 from maestro.adapters.redis import codec
 from maestro.adapters.redis.store import Keys
+from maestro.continuation.mail import Mail
 from maestro.ids import ContinuationId, HolderId, Partition, TimeMs
 from maestro.mesh.event import Event
 from maestro.mesh.subject import candidates
@@ -125,6 +126,11 @@ class RedisRouter:
             *forward_to,
         )
         return Routed(bool(duplicate), matched)
+
+    async def redeliver(self, partition: Partition, letter: bytes, to: ContinuationId | None, mail: Mail | None) -> str:
+        line = (mail.wake_key, mail.id, codec.line(mail)) if mail else ("", "", "")
+        reply = await self._keys.wire.script("redeliver", self._keys.partition(partition), letter, to or "", *line)
+        return str(reply.decode())
 
 
 def _mail_halves(event: Event) -> tuple[bytes, bytes]:

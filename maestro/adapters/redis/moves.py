@@ -106,6 +106,7 @@ class RedisMoves:
             error,
             born,
             watched,
+            watches,
         ) = pack
         fields = _texts(x)
         whose = ContinuationId(cid.decode())
@@ -118,6 +119,7 @@ class RedisMoves:
             "ledger": _couples(ledger),
             "entries": _couples(entries),
             "heard": _couples(heard),
+            "watches": _couples(watches),
             "ranked": [_couples(members) for members in ranked],
             "seen": await self._seen(whose),
             "error": error.decode(),

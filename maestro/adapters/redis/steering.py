@@ -4,11 +4,11 @@ from maestro.adapters.redis import codec
 from maestro.adapters.redis.store import Keys, ended, flat, unknown
 from maestro.budget.ledger import Ledger, exceeded
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.mail import Control, Kind, Mail
+from maestro.continuation.mail import Mail
 from maestro.errors import InvalidInput
 from maestro.field.decay import half_lives
-from maestro.ids import ContinuationId, MailId, Partition, Rev, TimeMs
-from maestro.tick.steering import PERSON, UNCHANGED, Forked, moved, order_fact
+from maestro.ids import ContinuationId, Partition, Rev, TimeMs, partition_of
+from maestro.tick.steering import PERSON, UNCHANGED, Forked, moved, order_fact, strangers, unlimited
 from maestro.tick.store import Birth, Delivered
 
 
@@ -28,16 +28,10 @@ class RedisSteering:
         exactly: BudgetVector = UNCHANGED,
         by: str = PERSON,
     ) -> Ledger:
-        granted = Mail(
-            id=MailId(f"granted:{key}"),
-            kind=Kind.CONTROL,
-            sender="budget",
-            subject=Control.GRANTED,
-            body=dict(more.root),
-            sent_ms=TimeMs(0),
-        )
         amounts = (codec.dumps(vector.root) for vector in (more, less, exactly))
-        outcome, *facts = await self._keys.script("rebudget", cid, cid, *amounts, key, by, codec.line(granted))
+        outcome, *facts = await self._keys.script(
+            "rebudget", cid, cid, *amounts, key, by, codec.granted_line(key, more)
+        )
         match outcome:
             case b"ok":
                 return codec.ledger_of(facts[0]) if facts else await self._ledger(cid)
@@ -47,6 +41,28 @@ class RedisSteering:
                 raise exceeded("take back", facts[0].decode(), facts[1], facts[2])
             case _:
                 raise unknown(cid)
+
+    async def transfer(
+        self, source: ContinuationId, to: ContinuationId, amount: BudgetVector, key: str, by: str = PERSON
+    ) -> tuple[Ledger, Ledger]:
+        if partition_of(source) != partition_of(to):
+            raise strangers(source, to)
+        told = codec.granted_line(f"transfer:{key}", amount)
+        moved = codec.dumps(amount.root)
+        outcome, *facts = await self._keys.script("transfer", source, source, to, moved, key, by, told)
+        match outcome:
+            case b"ok":
+                return codec.ledger_of(facts[0]), codec.ledger_of(facts[1])
+            case b"terminal":
+                raise await ended(self._keys, ContinuationId(facts[0].decode()))
+            case b"strangers":
+                raise strangers(source, to)
+            case b"unlimited":
+                raise unlimited(ContinuationId(facts[0].decode()), facts[1].decode())
+            case b"budget":
+                raise exceeded("transfer", facts[0].decode(), facts[1], facts[2])
+            case _:
+                raise unknown(ContinuationId(facts[0].decode()))
 
     async def fork(self, source: ContinuationId, birth: Birth, key: str = "", whole_at: Rev | None = None) -> Forked:
         plan = codec.dumps(codec.birth_plan(birth, None))

@@ -23,6 +23,7 @@ from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, Tena
 from maestro.tick.postscript import unended
 from maestro.tick.steering import heirless, news
 from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, Held, JournalEntry, Postscript
+from maestro.tick.watches import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,15 @@ class RedisStore:
                 raise mailbox_full(to, *facts)
             case _:
                 raise unknown(to)
+
+    async def watch(self, watch: Watch) -> bool:
+        if partition_of(watch.target) >= self._keys.partitions:
+            return False
+        return bool(await self._keys.script("watch", watch.target, *codec.watch_plan(watch)))
+
+    async def unwatch(self, watch: Watch) -> None:
+        if partition_of(watch.target) < self._keys.partitions:
+            await self._keys.script("unwatch", watch.target, watch.target, watch.ref)
 
     async def adopt(
         self, pool: str, holder: HolderId, lease_ms: int, partition: Partition, only: ContinuationId | None = None
@@ -168,7 +178,10 @@ class RedisJournals:
     ) -> JournalEntry | None:
         outcome_json = codec.outcome_json(answer, charge)
         state, price = "f" if failed else "a", codec.dumps(charge.root)
-        outcome, *facts = await self._keys.script("settle", cid, cid, ordinal, call_id, outcome_json, state, price)
+        told = codec.granted_line(f"refund:{call_id}", BudgetVector({}))
+        outcome, *facts = await self._keys.script(
+            "settle", cid, cid, ordinal, call_id, outcome_json, state, price, told
+        )
         match outcome:
             case b"known":
                 return codec.entry_of(ordinal, facts[0], facts[1], None)
@@ -177,6 +190,16 @@ class RedisJournals:
                 return codec.entry_of(ordinal, facts[0], *given)
             case _:
                 return None
+
+    async def refund(self, cid: ContinuationId, call_id: CallId, actual: BudgetVector) -> bool:
+        told = codec.granted_line(f"refund:{call_id}", BudgetVector({}))
+        match (await self._keys.script("refund", cid, cid, call_id, codec.dumps(actual.root), told))[0]:
+            case b"unknown":
+                raise unknown(cid)
+            case b"moved":
+                raise await ended(self._keys, cid)
+            case outcome:
+                return bool(outcome == b"ok")
 
     async def answer_of(self, cid: ContinuationId, call_id: CallId) -> JournalEntry | None:
         return next((entry for entry in await self.entries(cid) if entry.call_id == call_id), None)

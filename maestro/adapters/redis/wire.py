@@ -35,7 +35,7 @@ from redis.exceptions import (
 from maestro.errors import MaestroError, StoreRefused, StoreUnavailable
 
 SCRIPTS = Path(__file__).parent / "scripts"
-LIBRARIES = ("keys", "mailbox", "lib")  # in this order, each on those before it
+LIBRARIES = ("keys", "mailbox", "ties", "lib")  # in this order, each on those before it
 _LIBRARY = "".join((SCRIPTS / f"{name}.lua").read_text() for name in LIBRARIES)
 SHORTEST_BLOCK_MS = 2  # Redis before 6.2.9 and 7.0.8 takes a blocking pop of 1 ms, like one of 0, for ever
 SOCKET_TIMEOUT_S = 10.0  # longer than the slowest script allowed (F20), shorter than a lease and a half

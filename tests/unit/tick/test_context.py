@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import Checkpoint, Child
 from maestro.continuation.directive import Grant, Publish, Report, Send, SetTimer, Spawn, Subscribe
+from maestro.continuation.edits import Edits
 from maestro.continuation.finding import Finding
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.wait import ApprovalResolution, StreamEvent
@@ -17,6 +18,7 @@ from maestro.tick.behaviour import Behaviour, NoState
 from maestro.tick.birth import root_of
 from maestro.tick.context import MAX_SPAWNS, Tick
 from maestro.tick.thought import Thought
+from maestro.tick.using import Use
 
 ME, KID = ContinuationId("0123456789abcdefghjkmn-0"), ContinuationId("0123456789abcdefghjkmp-0")
 FREE = BudgetVector({"usd": 100, "tokens": 1_000})
@@ -36,8 +38,14 @@ class Parrot:
         self.asked.append(thought)
         return self._answer
 
-    async def top(self, n: int) -> list[Any]:
+    async def top(self, n: int, edits: Edits | None = None) -> list[Any]:
         return []
+
+    async def use(self, wish: Use) -> JsonValue:
+        raise AssertionError(f"nobody here uses {wish.name}")
+
+    async def settled(self) -> None:
+        return
 
 
 def tick(before: Checkpoint = BEFORE, rev: int = 3, now_ms: int = 50, mind: Parrot | None = None) -> Tick[NoState]:

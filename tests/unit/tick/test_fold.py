@@ -10,15 +10,19 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.checkpoint import GENESIS, Checkpoint, Child, EffectNote, ForkedFrom, LogRecord, replay
+from maestro.continuation.checkpoint import GENESIS, Checkpoint, Child, EffectNote, ForkedFrom, LogRecord, Tie, replay
 from maestro.continuation.directive import (
     Act,
     CancelTimer,
     Closing,
+    Demonitor,
+    EditField,
     Fail,
     Finish,
     Grant,
     Interest,
+    Link,
+    Monitor,
     Publish,
     Report,
     Send,
@@ -26,9 +30,13 @@ from maestro.continuation.directive import (
     Sleep,
     Spawn,
     Subscribe,
+    Supervise,
+    TrapExit,
+    Unlink,
     Unsubscribe,
     Wait,
 )
+from maestro.continuation.edits import Edit
 from maestro.continuation.envelope import Seal
 from maestro.continuation.finding import Finding
 from maestro.continuation.goal import GoalFrame
@@ -36,12 +44,13 @@ from maestro.continuation.lifecycle import Hold, Status
 from maestro.continuation.mail import Control, Kind, Mail
 from maestro.continuation.wait import Children, StreamEvent
 from maestro.errors import InvalidInput
-from maestro.ids import ContinuationId, Epoch, MailId, Rev, TenantId, TimeMs, child_id
+from maestro.ids import ContinuationId, EntryId, Epoch, MailId, Rev, TenantId, TimeMs, child_id
 from maestro.mesh.event import Event
 from maestro.tick.birth import born, root_of
 from maestro.tick.fold import fold
 from maestro.tick.store import Commit
 from maestro.tick.transition import Facts, Transition
+from maestro.tick.watches import Watch, link_ref
 
 SEAL = Seal(b"a key of thirty-two bytes to test")
 ME, KID, FRIEND = (ContinuationId(f"0123456789abcdefghjkm{letter}-0") for letter in "abc")
@@ -75,6 +84,13 @@ ACTS: list[Act] = [
     Unsubscribe(interest_id="interest-old"),
     SetTimer(timer_id="later", due_ms=TimeMs(99)),
     CancelTimer(timer_id="alarm"),
+    Monitor(target=FRIEND, ref="monitor-1"),
+    Demonitor(target=FRIEND, ref="monitor-1"),
+    Link(target=FRIEND),
+    Unlink(target=FRIEND),
+    TrapExit(on=True),
+    Supervise(strategy="one_for_all", max_restarts=2),
+    EditField(commands="hide #a", changes={EntryId("#a"): Edit(gone="hidden")}),
 ]
 
 
@@ -198,6 +214,38 @@ def test_interests_that_change_are_told_and_those_that_do_not_are_not() -> None:
         (("old.>", "interest-old", 0.1),),
         (("old.>", "interest-old"),),
     )
+
+
+def test_ties_are_watches_inside_the_partition_and_rows_of_the_outbox_beyond_it() -> None:
+    commit = folded(Monitor(target=FRIEND, ref="m1"), Monitor(target=STRANGER, ref="m2"), Link(target=KID))
+    link = link_ref(ME, KID)
+    assert [watch for watch, _ in commit.watches] == [
+        Watch(FRIEND, ME, "m1"),
+        Watch(ME, KID, link, link=True),
+        Watch(KID, ME, link, link=True),
+    ]
+    assert [(row.kind, row.to, Watch.loads(row.payload)) for row in commit.outbox] == [
+        ("watch", STRANGER, Watch(STRANGER, ME, "m2"))
+    ]
+    assert after(commit).ties == {"m1": Tie(target=FRIEND), "m2": Tie(target=STRANGER)}
+
+
+def test_whoever_ends_watches_nobody_any_more_and_has_a_last_word() -> None:
+    tied = after(folded(Monitor(target=FRIEND, ref="m1"), Monitor(target=STRANGER, ref="m2")))
+    commit = folded(Monitor(target=KID, ref="m3"), closing=Fail(reason="enough"), of=facts(tied))
+    assert commit.watches == ()
+    assert set(commit.unwatched) == {Watch(FRIEND, ME, "m1"), Watch(STRANGER, ME, "m2"), Watch(KID, ME, "m3")}
+    assert [(row.kind, row.to) for row in commit.outbox if row.kind == "unwatch"] == [("unwatch", STRANGER)]
+    assert after(commit).ties == {}
+    assert commit.last_word is not None
+    assert commit.last_word.body == {"target": ME, "status": "failed", "reason": "harness_error", "detail": "enough"}
+    assert folded().last_word is None
+
+
+def test_a_tie_whose_end_was_read_is_over() -> None:
+    tied = after(folded(Monitor(target=FRIEND, ref="m1")))
+    assert after(folded(of=facts(tied, consumed=(letter(Kind.DOWN, "m1"),)))).ties == {}
+    assert after(folded(Demonitor(target=FRIEND, ref="m1"), of=facts(tied))).ties == {}
 
 
 def test_timers_are_set_and_cancelled() -> None:

@@ -23,7 +23,7 @@ end
 for _, f in ipairs(family) do
   local cid, w = f.cid, f.watched
   if call('EXISTS', X(cid)) == 1 then count('status:moved', -1) end
-  for _, part in ipairs({'x', 'l', 'm', 'k', 'j', 'b', 'e', 'q', 'fd'}) do call('DEL', P .. part .. ':' .. cid) end
+  for _, part in ipairs({'x', 'l', 'm', 'k', 'j', 'b', 'e', 'q', 'w', 'fd'}) do call('DEL', P .. part .. ':' .. cid) end
   for _, h in ipairs(half_lives) do call('DEL', P .. 'f:' .. cid .. ':' .. h) end
   for name, value in pairs(f.x) do call('HSET', X(cid), name, value) end
   call('HSET', X(cid), 'st', w.st, 'h', '', 'ar', id)
@@ -36,6 +36,7 @@ for _, f in ipairs(family) do
   fill_pairs('HSET', P .. 'b:' .. cid, f.ledger)
   fill_pairs('HSET', P .. 'e:' .. cid, f.entries)
   fill_pairs('HSET', P .. 'q:' .. cid, f.heard)
+  fill_pairs('HSET', watches(cid), f.watches or {})
   for i, h in ipairs(half_lives) do
     for _, r in ipairs(f.ranked[i]) do call('ZADD', P .. 'f:' .. cid .. ':' .. h, r[2], r[1]) end
   end

@@ -68,7 +68,7 @@ local mail = P .. 'm:' .. cid
 call('SET', P .. 'c:' .. cid, ARGV[4])
 call('RPUSH', P .. 'l:' .. cid, stamp(at) .. ' ' .. ARGV[5])
 call('HSET', X(cid), 'rev', rev, 'ce', epoch, 'wk', plan.wk, 'st', plan.status, 'tr', 0, 'jn', plan.join, 'hd', plan.hold,
-  'mb', 0, 'wn', plan.windows)
+  'mb', 0, 'wn', plan.windows, 'wl', plan.limits)
 held_away(cid, x[6])
 if plan.status ~= x[4] then
   count('status:' .. x[4], -1)
@@ -83,11 +83,12 @@ for _, position in ipairs(plan.taken) do call('LSET', mail, position - plan.pref
 if #plan.taken > 0 then call('LREM', mail, 0, '') end
 local read = plan.controls + plan.prefix + #plan.taken
 if read > 0 then count('mail_read', read) end
+if plan.events > 0 then count('event_applied', plan.events) end
 
 if not plan.keep_journal then
   for _, field in ipairs(call('HKEYS', P .. 'b:' .. cid)) do
     local call_id = string.match(field, '^R%.(.*)$')
-    if call_id then settle(cid, call_id, nil) end
+    if call_id then settle(cid, call_id, nil, {outcome = 'unknown', rev = rev}, at) end
   end
   call('DEL', P .. 'j:' .. cid)
 end
@@ -98,6 +99,7 @@ for _, s in ipairs(plan.unsubs) do call('HDEL', P .. 's:' .. s[1], cid .. ' ' ..
 for _, s in ipairs(plan.subs) do call('HSET', P .. 's:' .. s[1], cid .. ' ' .. s[2], s[3]) end
 
 add(cid, 's', plan.spend, 1)
+if next(plan.spend) then tell_charge(cid, {outcome = 'spent', rev = rev}, plan.spend, at) end
 for i, b in ipairs(plan.births) do
   add(cid, 'l', b.grant, 1)
   birth(b, ARGV[8 + 2 * i], ARGV[9 + 2 * i], at)
@@ -106,7 +108,16 @@ for _, g in ipairs(plan.grants) do
   if g.living then
     add(cid, 'l', g[2], 1)
     grant(g[1], g[2])
+    TOUCHED[g[1]] = true
   end
+end
+for _, w in ipairs(plan.unwatched) do
+  call('HDEL', watches(w[1]), w[3])
+  if w[2] == cid then forget(cid, w[4] .. ':' .. w[3]) end
+end
+for _, w in ipairs(plan.watches) do
+  local gone = watch(w[1], w[2], w[3], w[4])
+  if gone and w[2] == cid then deliver(cid, 'mail', w[5], w[6], w[7], at) end
 end
 for _, f in ipairs(plan.family) do deliver_or_bury(f[1], f[2], f[3], f[4], f[5], at) end
 for _, o in ipairs(plan.outbox) do call('XADD', P .. 'outbox', '*', 'i', o[1], 'k', o[2], 't', o[3], 'p', o[4]) end
@@ -124,6 +135,7 @@ if TERMINAL[plan.status] then
   if plan.heir then inherit(cid, plan, at) end
   local parent, told = call('HGET', X(cid), 'pa'), plan.told
   if told and parent ~= '' then deliver(parent, told.lane, told.key, told.id, told.line, at) end
+  tell_watchers(cid, plan.last_word, {}, at)
   give_back(cid)
   close_mailbox(cid)
   call('DEL', P .. 'j:' .. cid)
@@ -133,4 +145,5 @@ if TERMINAL[plan.status] then
 else
   look(cid, at)
 end
+tell_crossings(at)
 return {'ok', adopt_next()}

@@ -26,6 +26,12 @@ local function watched(m)
   return found
 end
 
+-- Watchers outside the family are told that it left: nobody here will see its end.
+local function left_for(cid)
+  local body = {target = cid, status = 'moved', reason = 'moved', detail = to}
+  return string.sub(cjson.encode({sender = cid, subject = 'moved', body = body, sent_ms = at}), 2)
+end
+
 local stash = {}
 for _, m in ipairs(members) do
   local mv = call('HGET', X(m.cid), 'mv')
@@ -57,6 +63,7 @@ for _, m in ipairs(members) do
       call('HSET', X(m.cid), 'st', 'moved', 'mv', cjson.encode(s))
       count('status:' .. x[3], -1)
       count('status:moved')
+      tell_watchers(m.cid, left_for(m.cid), stash, at)
       fact(cjson.encode({type = 'moved', cid = m.cid, to = to, export = id, at_ms = at}))
     end
   end
@@ -74,6 +81,7 @@ for _, m in ipairs(members) do
     call('HGETALL', P .. 'j:' .. m.cid), call('HGETALL', P .. 'b:' .. m.cid), call('HGETALL', P .. 'e:' .. m.cid),
     call('HGETALL', P .. 'q:' .. m.cid), ranked, call('LRANGE', P .. 'fd:' .. m.cid, 0, -1),
     call('HGET', P .. 'err', m.cid) or '', call('ZSCORE', P .. 'all', m.cid), cjson.encode(stash[m.cid]),
+    call('HGETALL', watches(m.cid)),
   }
 end
 return out

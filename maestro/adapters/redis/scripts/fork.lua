@@ -26,4 +26,5 @@ if ARGV[5] ~= '-1' then
   copy_field(origin, b.cid, {unpack(ARGV, 7)})
 end
 fact(cjson.encode({type = 'forked', cid = b.cid, from = origin, grant = b.grant}))
+tell_crossings(at)
 return {'ok', b.cid}

@@ -3,10 +3,11 @@
 --   c:<cid> checkpoint   x:<cid> control state   l:<cid> log       m:/k:<cid> mail and control mail
 --   q:<cid> the last number of each sender outside the partition
 --   j:<cid> journal      b:<cid> ledger          e:<cid> entries   f:<cid>:<half-life> ranked set   o:<hash> block
+--   w:<cid> who is told of its end
 -- x fields: ep epoch, rev, ce epoch of the last commit, h holder, wk wake keys, pl pool, st status, tr tries,
 --   jn children still to join, hd hold, fr frozen (2: ready when thawed), ft frozen with its tree, fb who froze it,
 --   pa parent, cs/ms control and other mails seen at adoption,
---   lh last holder, mb bytes of mail, wn windows of interests, mv where it has moved to, ar by which export it came
+--   lh last holder, mb bytes of mail, wn windows of interests, wl wakes a day of interests, wu:<interest> day and wakes, mv where it has moved to, ar by which export it came
 local P = KEYS[1] .. ':'
 local SIGNAL_LIMIT = 64
 local TERMINAL = {completed = true, failed = true, expired = true, cancelled = true, superseded = true,
@@ -28,7 +29,7 @@ local function kind_of(key) return string.match(key, '^[^:]+') end
 
 local function wakes(wk, key)
   local kind = kind_of(key)
-  if kind == 'start' or kind == 'control' then return true end
+  if kind == 'start' or kind == 'control' or kind == 'exit' then return true end
   return string.find(wk, ',' .. kind .. ',', 1, true) or string.find(wk, ',' .. key .. ',', 1, true)
 end
 

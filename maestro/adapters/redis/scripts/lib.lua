@@ -15,9 +15,14 @@ local function short_of(cid, price)
   end
 end
 
+local TOUCHED = {} -- whose money this step has moved
+
 local function add(cid, part, amounts, sign)
   for resource, amount in pairs(amounts) do
-    if amount ~= 0 then call('HINCRBY', P .. 'b:' .. cid, resource .. '.' .. part, sign * amount) end
+    if amount ~= 0 then
+      TOUCHED[cid] = true
+      call('HINCRBY', P .. 'b:' .. cid, resource .. '.' .. part, sign * amount)
+    end
   end
 end
 
@@ -29,13 +34,23 @@ local function grant(cid, amounts)
   end
 end
 
-local function settle(cid, call_id, charge)
+-- What is spent is a fact: all of them together, and what was refunded, are what the ledgers say.
+local function tell_charge(cid, told, charge, at)
+  told.type, told.cid, told.charge, told.at_ms = 'budget_charge', cid, charge, at
+  told.rev = tonumber(told.rev or call('HGET', X(cid), 'rev') + 1)
+  fact(cjson.encode(told))
+end
+
+local function settle(cid, call_id, charge, told, at)
   local field = 'R.' .. call_id
   local reserved = call('HGET', P .. 'b:' .. cid, field)
   if not reserved then return false end
   add(cid, 'r', cjson.decode(reserved), -1)
   add(cid, 's', charge or cjson.decode(reserved), 1)
   call('HDEL', P .. 'b:' .. cid, field)
+  if not charge then call('HSET', P .. 'b:' .. cid, 'U.' .. call_id, reserved) end -- until the provider tells
+  told.call_id = call_id
+  tell_charge(cid, told, charge or cjson.decode(reserved), at)
   return true
 end
 
@@ -44,6 +59,7 @@ local function pass_on(cid, change)
   for resource, by in pairs(change) do
     local ancestor = call('HGET', X(cid), 'pa')
     while by ~= 0 and ancestor and ancestor ~= '' do
+      TOUCHED[ancestor] = true
       call('HINCRBY', P .. 'b:' .. ancestor, resource .. '.l', by)
       if not money(ancestor, resource) then break end
       call('HINCRBY', P .. 'b:' .. ancestor, resource .. '.g', by)
@@ -75,12 +91,86 @@ local function give_back(cid)
     if resource then
       local granted, used = money(cid, resource)
       if granted - used > 0 then
+        TOUCHED[parent] = true
         call('HINCRBY', P .. 'b:' .. cid, resource .. '.g', used - granted)
         call('HINCRBY', P .. 'b:' .. parent, resource .. '.l', used - granted)
       end
     end
   end
   if TERMINAL[call('HGET', X(parent), 'st')] then give_back(parent) end
+end
+
+-- There is more money: whoever waits for some is told, and so is a tick under way, that may be about to.
+local function tell_granted(cid, line, at)
+  local x = call('HMGET', X(cid), 'st', 'wk', 'h')
+  if TERMINAL[x[1]] or (x[3] == '' and not string.find(x[2], ',budget,', 1, true)) then return end
+  put(cid, 'control', 'control:granted', line, at)
+end
+
+-- The provider tells what a call that was charged in full has cost: once.
+local function correct(cid, call_id, actual, line, at)
+  local field = 'U.' .. call_id
+  local charged = call('HGET', P .. 'b:' .. cid, field)
+  if not charged then return false end
+  add(cid, 's', cjson.decode(charged), -1)
+  add(cid, 's', actual, 1)
+  call('HDEL', P .. 'b:' .. cid, field)
+  fact(cjson.encode({type = 'refunded', cid = cid, call_id = call_id, charged = cjson.decode(charged), actual = actual,
+    rev = tonumber(call('HGET', X(cid), 'rev')), at_ms = at}))
+  if TERMINAL[call('HGET', X(cid), 'st')] then give_back(cid) end
+  tell_granted(cid, line, at)
+  return true
+end
+
+-- How each limited account of `cid` stands, see maestro/budget/standing.py: {resource, level, alerted, granted, spent, left}.
+local function standings(cid)
+  local found, flat = {}, call('HGETALL', P .. 'b:' .. cid)
+  local function part_of(granted, permille)
+    local rest = math.fmod(granted, 1000)
+    return (granted - rest) / 1000 * permille + math.floor(rest * permille / 1000)
+  end
+  for i = 1, #flat, 2 do
+    local resource, granted = string.match(flat[i], '^(.*)%.g$'), tonumber(flat[i + 1])
+    if resource and granted > 0 then
+      local m = call('HMGET', P .. 'b:' .. cid, resource .. '.s', resource .. '.l')
+      local spent = tonumber(m[1]) or 0
+      local left = granted - spent - (tonumber(m[2]) or 0)
+      local level = (left <= part_of(granted, 600) and 1 or 0) + (left <= part_of(granted, 300) and 1 or 0)
+      found[#found + 1] = {resource, level, granted - spent <= part_of(granted, 200), granted, spent, left}
+    end
+  end
+  table.sort(found, function(a, b) return a[1] < b[1] end)
+  return found
+end
+
+-- Whoever's money was moved may have crossed a border: each crossing is one fact.
+local LEVELS = {[0] = 'none', 'downshift', 'floor'}
+local function tell_crossings(at)
+  local touched = {}
+  for cid in pairs(TOUCHED) do touched[#touched + 1] = cid end
+  table.sort(touched)
+  for _, cid in ipairs(touched) do
+    local x = call('HMGET', X(cid), 'st', 'lv')
+    if x[1] and not TERMINAL[x[1]] then
+      local was, now = {}, {}
+      for name, level, alerted in string.gmatch(x[2] or '', '([^,=]+)=(%d)(%d)') do was[name] = {tonumber(level), alerted} end
+      for _, s in ipairs(standings(cid)) do
+        local before, told = was[s[1]] or {0, '0'}, {cid = cid, resource = s[1], granted = s[4], at_ms = at}
+        if s[2] ~= before[1] then
+          told.type, told['from'], told.to, told.left = 'budget_pressure', LEVELS[before[1]], LEVELS[s[2]], s[6]
+          fact(cjson.encode(told))
+        end
+        if s[3] and before[2] == '0' then
+          told = {type = 'budget_alert', cid = cid, resource = s[1], granted = s[4], spent = s[5], at_ms = at}
+          fact(cjson.encode(told))
+        end
+        if s[2] > 0 or s[3] then now[#now + 1] = s[1] .. '=' .. s[2] .. (s[3] and '1' or '0') end
+        was[s[1]] = nil
+      end
+      now = table.concat(now, ',')
+      if now ~= (x[2] or '') then call('HSET', X(cid), 'lv', now) end
+    end
+  end
 end
 
 -- A child outlives its parent `cid`: alone, or with the nearest living ancestor (which is told) as its parent. Its money

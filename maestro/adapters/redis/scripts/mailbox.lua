@@ -4,8 +4,8 @@
 local LIMIT, LIMIT_BYTES, READ_AT_ONCE = 10000, 64 * 1024 * 1024, 1000
 local DEDUPE_MS, SENDERS_REMEMBERED, LETTERS_KEPT, LETTERS_OF_ONE = 604800000, 500, 10000, 1000
 local BOUNDED = {event = true, message = true}
-local URGENT = {child = true, approval = true} -- read before older mail
-local UNWRITTEN = {start = true, timer = true} -- nobody misses it
+local URGENT = {child = true, down = true, exit = true, approval = true} -- read before older mail
+local UNWRITTEN = {start = true, timer = true, down = true, exit = true} -- nobody misses it
 local REFUSALS = {unknown = 'not_found', terminal = 'already_terminal', full = 'mailbox_full'}
 
 local function key_of(line) return string.match(line, '^%S+') end
@@ -13,15 +13,17 @@ local function key_of(line) return string.match(line, '^%S+') end
 -- {status, holder, frozen, pool, hold, wake keys, children still to join, bytes of mail, windows of interests}
 local function standing(cid) return call('HMGET', X(cid), 'st', 'h', 'fr', 'pl', 'hd', 'wk', 'jn', 'mb', 'wn') end
 
-local function letter(cause, to, kind, id, payload)
-  call('RPUSH', P .. 'dead', cjson.encode({cause = cause, to = to, kind = kind, id = id, payload = payload}))
+local function letter(cause, to, kind, id, payload, interest)
+  local told = {cause = cause, to = to, kind = kind, id = id, payload = payload, interest = interest}
+  call('RPUSH', P .. 'dead', cjson.encode(told))
   call('LTRIM', P .. 'dead', -LETTERS_KEPT, -1)
   count('dead')
 end
 
 local function bury_line(cause, to, line)
-  local payload = string.match(line, ' ({.*)$')
-  letter(cause, to, kind_of(key_of(line)), cjson.decode(payload).id, payload)
+  local payload, kind = string.match(line, ' ({.*)$'), kind_of(key_of(line))
+  letter(cause, to, kind, cjson.decode(payload).id, payload)
+  if kind == 'event' then count(cause == 'expired' and 'event_expired' or 'event_dead') end
 end
 
 -- Does a mail with this key, counted already, end the wait?
@@ -43,11 +45,31 @@ local function set_timer(cid, name, due)
   if not first[2] or tonumber(first[2]) > due then signal('timers') end
 end
 
+-- The number of an interest in a text such as `,<interest>:<number>,`; nil where it has none.
+local function number_of(numbers, interest)
+  local _, last = string.find(numbers or '', ',' .. interest .. ':', 1, true)
+  return last and tonumber(string.match(numbers, '^%d+', last + 1))
+end
+
 -- How long (ms) an event with this key may wait for others of its interest; 0 for not at all.
 local function window_of(x, key)
   local interest = x[9] and x[9] ~= ',' and string.match(key, '^event:(.*)$')
-  local _, last = string.find(interest and x[9] or '', ',' .. (interest or '') .. ':', 1, true)
-  return last and tonumber(string.match(x[9], '^%d+', last + 1)) or 0
+  return interest and number_of(x[9], interest) or 0
+end
+
+-- May an event of this interest wake it, today? Counted where it does; what comes while it is about to wake wakes nobody.
+local function may_wake(cid, interest, at)
+  local x = call('HMGET', X(cid), 'wl', 'pl', 'wu:' .. interest)
+  local limit = x[1] and x[1] ~= ',' and number_of(x[1], interest)
+  if not limit then return true end
+  local soon = call('ZSCORE', P .. 'ready:' .. x[2], cid) or call('ZSCORE', P .. 'timers', cid .. ' !window')
+  if soon then return true end
+  local today = text(math.floor(at / 86400000))
+  local day, used = string.match(x[3] or '', '^(%d+) (%d+)$')
+  used = day == today and tonumber(used) or 0
+  if used >= limit then return false end
+  call('HSET', X(cid), 'wu:' .. interest, today .. ' ' .. text(used + 1))
+  return true
 end
 
 -- Something that ends the wait came: it is ready, at once or when the window that its first event opened is over.
@@ -177,6 +199,7 @@ end
 local function deliver_or_bury(cid, lane, key, id, line, at)
   local outcome = deliver(cid, lane, key, id, line, at)
   if REFUSALS[outcome] and BOUNDED[kind_of(key)] then bury_line(REFUSALS[outcome], cid, line) end
+  return outcome
 end
 
 -- The mail that an adopter sees: the oldest 1,000; all of it where what woke it, its fixed batch, or what is read before
@@ -199,8 +222,14 @@ local function close_mailbox(cid)
   local left = call('LLEN', mail) + call('LLEN', orders)
   if left > 0 then
     count('mail_ended', left)
-    for _, line in ipairs(call('LRANGE', mail, -LETTERS_OF_ONE, -1)) do
-      if not UNWRITTEN[kind_of(key_of(line))] then bury_line('receiver_ended', cid, line) end
+    local lines = call('LRANGE', mail, 0, -1)
+    for i, line in ipairs(lines) do
+      local kind = kind_of(key_of(line))
+      if i > #lines - LETTERS_OF_ONE then
+        if not UNWRITTEN[kind] then bury_line('receiver_ended', cid, line) end
+      elseif kind == 'event' then
+        count('event_dead') -- too many to keep, and counted all the same
+      end
     end
   end
   call('DEL', mail, orders, P .. 'q:' .. cid)

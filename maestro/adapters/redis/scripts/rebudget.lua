@@ -28,9 +28,8 @@ end
 grant(cid, more)
 add(cid, 'g', less, -1)
 pass_on(cid, change)
+TOUCHED[cid] = true
 fact(cjson.encode({type = 'rebudgeted', cid = cid, change = change, by = ARGV[6], key = ARGV[5], at_ms = at}))
--- a tick under way may be about to wait for this very grant
-if richer and (x[3] ~= '' or string.find(x[2], ',budget,', 1, true)) then
-  put(cid, 'control', 'control:granted', ARGV[7], at)
-end
+if richer then tell_granted(cid, ARGV[7], at) end
+tell_crossings(at)
 return {'ok', call('HGETALL', P .. 'b:' .. cid)}

@@ -1,4 +1,5 @@
--- An answer, once. ARGV: cid, ordinal, call id, outcome JSON, a (answered) or f (failed), charge JSON. -> new | known | gone
+-- An answer, once. ARGV: cid, ordinal, call id, outcome JSON, a (answered) or f (failed), charge JSON, mail line of what it
+-- gets back if it waits for money. -> new | known | gone
 local cid, journal = ARGV[1], P .. 'j:' .. ARGV[1]
 if call('HGET', X(cid), 'st') == 'moved' then return {'gone'} end -- its journal left with it
 local entry = call('HGET', journal, ARGV[2])
@@ -7,7 +8,10 @@ if entry then
   local known = call('HGET', journal, ARGV[2] .. '.a')
   if known then return {'known', entry, known, false} end
 end
-settle(cid, ARGV[3], cjson.decode(ARGV[6]))
+local charge, at = cjson.decode(ARGV[6]), now_ms()
+local told = {ordinal = tonumber(ARGV[2]), outcome = ARGV[5] == 'a' and 'answered' or 'failed'}
+if not settle(cid, ARGV[3], charge, told, at) then correct(cid, ARGV[3], charge, ARGV[7], at) end
+tell_crossings(at)
 if not entry then return {'gone'} end
 call('HDEL', journal, ARGV[2] .. '.f')
 call('HSET', journal, ARGV[2] .. '.' .. ARGV[5], ARGV[4])

@@ -1,0 +1,2 @@
+-- ARGV: target, name.
+return call('HDEL', watches(ARGV[1]), ARGV[2])
