@@ -252,8 +252,10 @@ class _Attempt:
         return HandBack(RETRY_MS[self.adopted.tries - 1], told, counts=True)
 
     def _given_up(self, behaviour: type[Behaviour[Any]]) -> Outcome:
-        """Every try ended without a commit and without a hand-back: its process died, or its lease ran out."""
-        told = self.adopted.last_error or f"{MAX_TRIES} tries ended without a word"
+        """The last try ended without a commit and without a hand-back: its process died, or its lease ran out."""
+        told, before = f"{MAX_TRIES} tries ended without a word", self.adopted.last_error
+        if before is not None:  # an earlier one had its say, or an order interrupted it: that is not why it is held
+            told = f"the last of {MAX_TRIES} tries ended without a word; heard before: {before}"
         if self.before.state is not None and self.before.behaviour_version != behaviour.version:
             versions = f"from version {self.before.behaviour_version} to {behaviour.version}"
             return self._wanting_code(Hold.NEEDS_MIGRATION, f"{told}, in or after the migration {versions}")

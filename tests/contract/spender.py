@@ -36,7 +36,8 @@ async def call(backend: Backend, adopted: Adopted, luck: Random, book: int, lie:
         actual = entry.price["usd"] * lie if lie else luck.randrange(entry.price["usd"] + 1)
         os.write(book, f"{adopted.cid} {entry.call_id} {actual}\n".encode())
         await backend.journals.settle(adopted.cid, 0, entry.call_id, "ok", failed=False, charge=money(usd=actual))
-    await backend.store.commit(tick_end(adopted, family_mail=((adopted.cid, letter()),)))
+    more = letter(id_=f"{adopted.cid}/{adopted.epoch}")  # of an id that no other process gives
+    await backend.store.commit(tick_end(adopted, family_mail=((adopted.cid, more),)))
 
 
 async def caller(backend: Backend, holder: HolderId, number: int, book: int, lie: int) -> None:

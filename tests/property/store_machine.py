@@ -557,7 +557,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.do(self.backend.steering.freeze(row.cid, frozen))
         if frozen and not row.frozen and not row.done:
             row.frozen, row.owed, row.ready = True, row.ready, False
-        elif row.frozen and not frozen:
+        elif row.frozen and not frozen and not row.done:  # what has ended stays as it is
             owed, row.frozen, row.owed = row.owed, False, False
             if owed:
                 row.make_ready()

@@ -29,7 +29,7 @@ __all__ = ["redis_servers"]
 STEPS = int(os.environ.get("MODEL_STEPS", "20000"))
 STEPS_PER_EXAMPLE = 50  # hypothesis takes about thirty of them
 SHARDS = 2 if STEPS >= 10_000 else 1  # one process each
-SOME = 5_000  # steps in which a planted defect must show
+SOME = 15_000  # steps in which a planted defect must show
 _tenants = itertools.count()
 
 

@@ -242,6 +242,18 @@ async def test_tries_that_died_without_a_word_count_too(staged: Stage) -> None:
     assert "3 tries ended without a word" in await staged.why(cid)
 
 
+async def test_who_is_held_after_deaths_is_not_said_to_be_held_for_what_interrupted_it_before(staged: Stage) -> None:
+    cid = await staged.start(Thinker)
+    interrupted = await staged.taken(BOB)
+    await staged.backend.store.release(cid, interrupted.epoch, 0, "interrupted by an order", counts=False)
+    for _ in range(MAX_TRIES):
+        await staged.taken(BOB)
+        await staged.backend.leases.reclaim(BOB, Partition(0))
+    assert (await staged.committed()).hold is Hold.QUARANTINED
+    said = "the last of 3 tries ended without a word; heard before: interrupted by an order"
+    assert said in await staged.why(cid)
+
+
 async def test_what_was_held_goes_on_with_its_mail_and_does_not_pay_again(staged: Stage) -> None:
     cid = await staged.start(Poison)
     await staged.settle()
