@@ -125,13 +125,15 @@ async def check_lied(world: World, kids: list[ContinuationId], mob: Mob, closed:
 
     Whom the test itself put to sleep (`closed`) asked for no further call, and was not refused one.
     """
-    billed: defaultdict[str, list[int]] = defaultdict(list)
-    for cid, _, amount in mob.bills():
-        billed[cid].append(amount)
+    billed: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    for cid, call, amount in mob.bills():
+        billed[cid].append((call, amount))
     overdrawn = 0
     for kid in kids:
-        account = (await world.ledger(kid)).account("usd")
-        assert sum(billed[kid][:-1]) < GRANT, "a call began although nothing was left"
+        ledger = await world.ledger(kid)
+        account = ledger.account("usd")
+        lost = {str(call): price["usd"] for call, price in ledger.unknown.items()}  # who knew the bill was killed
+        assert sum(lost.get(call, amount) for call, amount in billed[kid][:-1]) < GRANT, "it called with nothing left"
         assert account.spent - GRANT <= (LIE - 1) * DEAREST
         overdrawn += account.spent > GRANT
         glance = await world.backend.records.glance(kid)
