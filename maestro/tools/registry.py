@@ -1,7 +1,6 @@
 """The tools that this process knows, by name: found in modules, and offered by installed distributions.
 
-A class whose methods are tools is a toolset: its commands are called `<class>.<method>`, its streams push events.
-Invariant: one name means one tool.
+Invariant: one name means one tool. Not here yet: classes of tools, with commands and streams (spec/04).
 """
 
 import importlib
