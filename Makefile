@@ -17,7 +17,7 @@ CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/
                  tests/unit/field tests/unit/tick tests/unit/tools tests/property)
 CORE_CONTRACT := $(wildcard tests/contract/test_store_*.py)
 
-.PHONY: setup demo test test-core lint sim tools bench bench-field lock clean help
+.PHONY: setup demo test test-core lint sim tools nodes chaos soak cold bench bench-field lock clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -27,6 +27,10 @@ help:
 	@echo "make lint       ruff, mypy, pyright, layers"
 	@echo "make sim        10,000 simulated runs, three weeks cut at every write, 200,000 rule steps against each store"
 	@echo "make tools      1,000 approved unsafe actions, a death at every port call in turn"
+	@echo "make nodes      500 continuations, while a node is killed, one paused, one drained"
+	@echo "make chaos      five minutes of faults on the whole cluster, and the invariants after them"
+	@echo "make soak       thirty minutes of it; memory and files of every process flat"
+	@echo "make cold       everything killed at once with 1,000 continuations"
 	@echo "make bench      each figure beside its bare loop"
 	@echo "make bench-field how well the engines rank, on a judged collection"
 	@echo "make lock       new lock files (needs uv)"
@@ -81,6 +85,11 @@ sim: setup
 	$(BIN)/python -m maestro.testing --story
 	MODEL_STEPS=200000 $(BIN)/python -m pytest -q tests/property/test_store_model.py -k "model_says"
 
+# Three raylets under 500 continuations: one killed, one paused, one drained, and how long each took.
+nodes: export WANDERERS ?= 500
+nodes: setup
+	$(BIN)/python -m pytest -q -s tests/chaos/test_nodes_lost.py
+
 # A million events through a relay that is killed every 20 seconds.
 mesh: export MESH_EVENTS ?= 1000000
 mesh: export MESH_KILL_EVERY_S ?= 20
@@ -93,6 +102,19 @@ mesh: setup
 # One thousand approved actions with a death at every port call in turn; `make test` tries a hundred.
 tools: setup
 	TOOL_DEATHS=1000 $(BIN)/python -m pytest -q --timeout 900 tests/simulation/test_unsafe_tools.py
+
+# Faults on installations of their own, with an invariant checker (docs/faults.md). The evidence stays in CHAOS_OUT.
+CHAOS_OUT ?= $(shell mktemp -u -d /tmp/maestro-chaos-XXXXXX)
+CHAOS_SEED ?= 1
+CHAOS := $(BIN)/maestro chaos run --seed $(CHAOS_SEED)
+chaos: setup
+	$(CHAOS) $(CHAOS_OUT) --profile everything --minutes 5
+
+soak: setup
+	$(CHAOS) $(CHAOS_OUT) --profile everything --minutes 30 --tellers 50
+
+cold: setup
+	$(CHAOS) $(CHAOS_OUT) --profile cold --minutes 0.4 --tellers 1000
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -60,6 +60,10 @@ class Administered:
         """A child that was stopped runs again."""
         await self._supervising.ask(partial(requests.restart_child, child_id=child_id))
 
+    async def renew_children(self, child_ids: list[str]) -> None:
+        """Those of them that run were stopped in order, and started again wherever there is a place now."""
+        await self._supervising.ask(partial(requests.renew_children, child_ids=child_ids))
+
     async def delete_child(self, child_id: str) -> None:
         """A child that was stopped is forgotten."""
         await self._supervising.ask(lambda state: (requests.delete_child(state, child_id), ()))

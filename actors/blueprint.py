@@ -1,9 +1,10 @@
 """The supervisor tree of an installation, as one value.
 
     root                                                  one_for_one
-    ├─ system   rest_for_one   timekeeper · relay · reaper · projector (· herald)
+    ├─ system   rest_for_one   timekeeper · relay · reaper · projector · warehouse (· herald)
+    ├─ node-keeper             empties nodes that are drained
     ├─ pager                   the only process with litellm and the providers' keys
-    ├─ pools    one_for_one    pool/default/n, pool/swarm/n, continuation/<id> (dedicated), placer
+    ├─ pools    one_for_one    pool/<name>/n, continuation/<id> (dedicated), placer, pool-keeper
     ├─ sources  one_for_one    source-keeper, source/<name>
     └─ own      one_for_one    actors of your own, where there are any (actors.supervised)
 
@@ -12,22 +13,26 @@ Not here: how a tree is started (actors.root) and what a restart is (maestro.sup
 
 from pydantic import JsonValue
 
-from actors.continuation import CONTINUATION_ACTOR
 from actors.loops import LOOP_ACTOR
 from actors.names import (
     HERALD,
+    NODE_KEEPER,
     PAGER,
     PLACER,
+    POOL_KEEPER,
     PROJECTOR,
     REAPER,
     RELAY,
     ROOT,
     SOURCE_KEEPER,
     TIMEKEEPER,
+    WAREHOUSE,
     pool_actor,
 )
+from actors.node_keeper import NODE_KEEPER_ACTOR
 from actors.pager import PAGER as PAGER_ACTOR
 from actors.placing import PLACER_ACTOR
+from actors.pool_keeper import POOL_KEEPER_ACTOR, member
 from actors.reporting import REPORT
 from actors.source_keeper import SOURCE_KEEPER_ACTOR
 from actors.supervised import own_specs, own_supervisor
@@ -48,12 +53,19 @@ def tree(settings: Settings) -> ChildSpec:
         type="supervisor",
         intensity=Intensity(max_restarts=10, max_seconds=60),
         starts_together=True,
-        children=(_system(settings, text), _pager(text), _pools(settings, text), _sources(text), *_own(settings)),
+        children=(
+            _system(settings, text),
+            _nodes(text),
+            _pager(text),
+            _pools(settings, text),
+            _sources(text),
+            *_own(settings),
+        ),
     )
 
 
 def _system(settings: Settings, text: str) -> ChildSpec:
-    roles = (TIMEKEEPER, RELAY, REAPER, PROJECTOR, *((HERALD,) if settings.notify_url else ()))
+    roles = (TIMEKEEPER, RELAY, REAPER, PROJECTOR, WAREHOUSE, *((HERALD,) if settings.notify_url else ()))
     loops = tuple(ChildSpec(id=role, start=LOOP_ACTOR, args={"settings": text, "role": role}) for role in roles)
     return ChildSpec(id="system", start=SUPERVISOR, type="supervisor", strategy="rest_for_one", children=loops)
 
@@ -62,10 +74,19 @@ def _pager(text: str) -> ChildSpec:
     return ChildSpec(id=PAGER, start=PAGER_ACTOR, args={"settings": text})
 
 
+def _nodes(text: str) -> ChildSpec:
+    return ChildSpec(id=NODE_KEEPER, start=NODE_KEEPER_ACTOR, args={"settings": text})
+
+
 def _pools(settings: Settings, text: str) -> ChildSpec:
-    warm = [_member("default", place, 1, text) for place in range(1, settings.pool_size + 1)]
-    shared = [_member("swarm", place, settings.swarm_slots, text) for place in range(1, settings.swarm_size + 1)]
-    placer = ChildSpec(id=PLACER, start=PLACER_ACTOR, args={"settings": text, "supervisor": "supervisor/pools"})
+    told: dict[str, JsonValue] = {"settings": text, "supervisor": "supervisor/pools"}
+    warm = [
+        member(name, pool, pool_actor(name, place), text)
+        for name, pool in settings.all_pools.items()
+        for place in range(1, pool.min + 1)
+    ]
+    placer = ChildSpec(id=PLACER, start=PLACER_ACTOR, args=told)
+    keeper = ChildSpec(id=POOL_KEEPER, start=POOL_KEEPER_ACTOR, args=told)
     return ChildSpec(
         id="pools",
         start=SUPERVISOR,
@@ -74,13 +95,8 @@ def _pools(settings: Settings, text: str) -> ChildSpec:
         intensity=MASS_DEATH,
         pace=PACE,
         starts_together=True,
-        children=(*warm, *shared, placer),
+        children=(*warm, placer, keeper),
     )
-
-
-def _member(pool: str, place: int, slots: int, text: str) -> ChildSpec:
-    args: dict[str, JsonValue] = {"settings": text, "pool": pool, "slots": slots}
-    return ChildSpec(id=pool_actor(pool, place), start=CONTINUATION_ACTOR, args=args)
 
 
 def _sources(text: str) -> ChildSpec:

@@ -21,8 +21,10 @@ import ray
 import structlog
 from pydantic import JsonValue
 from ray.exceptions import RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors import rosters
+from actors.avoiding import avoiding
 from actors.exits import Ignore, StartFailed, classify, unreachable_only
 from actors.names import NAMESPACE, actor_name
 from maestro.ids import HolderId, new_holder_id
@@ -137,7 +139,8 @@ def _create(spec: ChildSpec, name: str, incarnation: HolderId) -> Any:
     if spec.type == "supervisor":
         keywords["spec"] = spec.model_dump_json(exclude_defaults=True)
     actor_class: Any = ray.remote(load(spec.start))
-    handle: Any = actor_class.options(name=name, **ray_options(spec)).remote(**keywords)
+    placed = spec.model_copy(update={"resources": avoiding(spec.resources)})
+    handle: Any = actor_class.options(name=name, **ray_options(placed)).remote(**keywords)
     return handle
 
 
@@ -162,6 +165,7 @@ def ray_options(spec: ChildSpec) -> dict[str, Any]:
         "memory": needs.memory_bytes,
         "label_selector": dict(needs.labels) or None,
         "runtime_env": dict(needs.runtime_env) or None,
+        "scheduling_strategy": NodeAffinitySchedulingStrategy(needs.node, soft=True) if needs.node else None,
     }
     return {name: value for name, value in options.items() if value is not None}
 

@@ -19,6 +19,8 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 
+from actors import local_nodes
+from actors.gcs_store import GcsStore
 from actors.joining import carry_token, join, shell_environment
 from actors.local_ray import Head, Place, start
 from actors.names import NAMESPACE, OWN, ROOT, SUPERVISOR_PREFIX
@@ -115,21 +117,48 @@ def ensure(settings: Settings, warm: int = 0) -> ClusterInfo:
     place = Place.of(settings)
     carry_token(place.token_file)
     with locked(place.lock, COMMAND_S):
-        head = place.recorded()
-        if head is not None and head.is_whole():
-            return _info(head, place)
+        found = _mended(place, settings)
+        if found is not None:
+            return found
         kill_all(place.signs())
-        place.forget()
+        _forget(place, settings)
         place.sweep()
-        return _info(start(place, settings, warm), place, started=True)
+        head = start(place, settings, warm)
+        local_nodes.mend(place, settings)
+        return _info(head, place, started=True)
+
+
+def mend(settings: Settings) -> Sequence[str]:
+    """Lost nodes of the local cluster run again, and its control store where that keeps its state in a Redis.
+
+    Returns:
+        What was started, by name; nothing where all is well, or nothing runs, or the cluster is another's.
+
+    Raises:
+        ClusterError: something did not come back; `ensure` builds the cluster anew.
+    """
+    if settings.ray_address is not None:
+        return []
+    place = Place.of(settings)
+    carry_token(place.token_file)
+    with locked(place.lock, COMMAND_S):
+        return local_nodes.mend(place, settings)
 
 
 def running(settings: Settings) -> ClusterInfo | None:
-    """The local cluster if it is whole; starts nothing."""
+    """The local cluster if it is whole, or among several nodes but for lost ones; starts nothing."""
     place = Place.of(settings)
     carry_token(place.token_file)
     head = place.recorded()
-    return _info(head, place) if head is not None and head.is_whole() else None
+    return _info(head, place) if head is not None and head.is_whole(len(place.nodes()) > 1) else None
+
+
+def _mended(place: Place, settings: Settings) -> ClusterInfo | None:
+    try:
+        local_nodes.mend(place, settings)
+    except ClusterError:
+        return None
+    return running(settings)
 
 
 def processes(settings: Settings) -> Sequence[str]:
@@ -164,7 +193,7 @@ def stop(settings: Settings) -> Ended:
         end(raylets, signal.SIGTERM, RAYLET_GRACE_S)
         end(find(place.signs()), signal.SIGTERM, REST_GRACE_S)
         forced = kill_all(place.signs())
-        place.forget()
+        _forget(place, settings)
     return Ended(tuple(name for name in names if name not in forced), tuple(forced))
 
 
@@ -174,7 +203,7 @@ def kill(settings: Settings) -> Ended:
     ray.shutdown()
     with locked(place.lock, COMMAND_S):
         forced = kill_all(place.signs())
-        place.forget()
+        _forget(place, settings)
     return Ended((), tuple(forced))
 
 
@@ -192,6 +221,15 @@ def environment(settings: Settings) -> Mapping[str, str]:
 
 def _info(head: Head, place: Place, started: bool = False) -> ClusterInfo:
     return ClusterInfo(head.address, f"http://{head.dashboard}", place.temp_dir, head.pids, started)
+
+
+def _forget(place: Place, settings: Settings) -> None:
+    """No cluster is recorded; what its control store kept in a Redis is gone, where that answers."""
+    head = place.recorded()
+    store = GcsStore.of(settings, head.namespace) if head and head.namespace else None
+    if store is not None:
+        store.sweep()
+    place.forget()
 
 
 def _none_runs() -> ClusterError:

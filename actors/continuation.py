@@ -7,19 +7,21 @@ Not here: ticks (maestro.tick) and the pulling itself (maestro.runtime.host).
 """
 
 import asyncio
+from dataclasses import replace
 from time import monotonic
 
 import ray
 import structlog
 from pydantic import JsonValue
 
+from actors.gauges import Ticks
 from actors.lifecycle import Lifecycle
 from actors.paging import RayPager
 from actors.watchdog import Limits, Watchdog
 from maestro import bootstrap
+from maestro.adapters.files.policies import PolicyFile
 from maestro.continuation.envelope import Seal
 from maestro.ids import ContinuationId, HolderId, TenantId
-from maestro.policy.question import PolicyConfig
 from maestro.runtime.host import Host, HostSettings
 from maestro.settings import Settings
 from maestro.tick.blocks import Keeper
@@ -27,6 +29,7 @@ from maestro.tick.mind import Faculties, ThinkingMind
 from maestro.tick.runner import Surroundings
 
 CONTINUATION_ACTOR = "actors.continuation:ContinuationActor"
+HAND_BACK_S = 2.0  # a tick that does not even end when it is interrupted ends with its process
 SHOWN_AFTER_S = 1.0  # shorter ticks would only flicker on Ray's dashboard
 
 
@@ -38,16 +41,24 @@ class ContinuationActor:
         pool: whose ready list it pulls from.
         slots: how many continuations may be awake here at once.
         linger_ms: a dedicated actor ends when nothing came for so long; None stays.
+        keep_ms: how long it keeps the checkpoint of what was awake here, and is roused for it before others.
     """
 
     def __init__(
-        self, *, incarnation: str, settings: str, pool: str = "default", slots: int = 1, linger_ms: int | None = None
+        self,
+        *,
+        incarnation: str,
+        settings: str,
+        pool: str = "default",
+        slots: int = 1,
+        linger_ms: int | None = None,
+        keep_ms: int = 30_000,
     ) -> None:
         self._life = Lifecycle(incarnation)
         self._settings = Settings.from_json(settings)
         bootstrap.enter_process(self._settings, incarnation.split("#")[0])
         structlog.contextvars.bind_contextvars(actor=incarnation, node=ray.get_runtime_context().get_node_id()[:8])
-        self._opening = asyncio.create_task(self._open(HolderId(incarnation), pool, slots))
+        self._opening = asyncio.create_task(self._open(HolderId(incarnation), pool, slots, keep_ms))
         self._life.run(self._serve(linger_ms))
         Watchdog(asyncio.get_running_loop(), Limits(memory_mib=self._settings.actor_memory_mib)).start()
 
@@ -59,11 +70,21 @@ class ContinuationActor:
         await self._life.ended()
 
     async def stop(self, reason: str) -> None:
-        """Ticks under way end first; nothing further is adopted."""
+        """Ticks under way end first, or are handed back when the grace is over; nothing further is adopted."""
         if self._opening.done() and self._opening.exception() is None:
-            self._opening.result().stop()
-            await asyncio.wait_for(self._life.ended(), self._settings.shutdown_grace_ms / 1000)
+            host = self._opening.result()
+            host.stop()
+            try:
+                await asyncio.wait_for(self._life.ended(), self._settings.shutdown_grace_ms / 1000)
+            except TimeoutError:
+                host.hand_back()
+                await asyncio.wait_for(self._life.ended(), HAND_BACK_S)
         await self._life.stop(reason)
+
+    async def retire(self) -> str:
+        """It adopts nothing more, and ends normally when its ticks have; returns which incarnation that will be."""
+        (await asyncio.shield(self._opening)).stop()
+        return self._life.incarnation
 
     async def awake(self) -> list[JsonValue]:
         """What is awake here now."""
@@ -81,29 +102,34 @@ class ContinuationActor:
         if awake is not None and awake.adopted.rev + 1 == tick:
             await asyncio.wait({awake.task})
 
-    async def _open(self, holder: HolderId, pool: str, slots: int) -> Host:
+    async def _open(self, holder: HolderId, pool: str, slots: int, keep_ms: int) -> Host:
         settings = self._settings
         backend, repertoire = await bootstrap.open_store(settings), bootstrap.repertoire(settings)
-        pager = RayPager()
+        pager, policy = RayPager(), PolicyFile(settings.policy_file, settings.advisor_enabled)
         faculties = Faculties(
             backend.shelf,
             pager,
             await pager.prices(),
-            PolicyConfig(advisor_enabled=False),
+            policy.now(),
             Keeper(backend.blocks),
             bootstrap.workbench(settings, backend),
+            backend.placements,
         )
         around = Surroundings(
             store=backend.store,
             seal=Seal(settings.mac_key_bytes()),
             tenant=TenantId(settings.tenant),
             repertoire=repertoire,
-            make_mind=lambda adopted, before, journal, inbox: ThinkingMind(faculties, adopted, before, journal, inbox),
+            make_mind=lambda adopted, before, journal, inbox: ThinkingMind(
+                replace(faculties, config=policy.now()), adopted, before, journal, inbox
+            ),
             tick_deadline_ms=settings.tick_deadline_ms,
             defaults=settings.ttl_defaults,
         )
-        how = HostSettings(pool, holder, settings.partitions, slots, settings.lease_ms, settings.idle_ms)
-        return Host(how, around, backend.signals)
+        how = HostSettings(pool, holder, settings.partitions, slots, settings.lease_ms, settings.idle_ms, keep_ms)
+        host = Host(how, around, backend.signals)
+        host.observe = Ticks(pool).observe
+        return host
 
     async def _serve(self, linger_ms: int | None) -> None:
         host = await asyncio.shield(self._opening)

@@ -25,8 +25,9 @@ def main() -> None:
     head = Node(
         RayParams(
             node_ip_address="127.0.0.1",
-            node_name="127.0.0.1",
+            node_name=wished["node_name"],
             gcs_server_port=0,
+            **_external(wished["gcs_store"]),
             num_cpus=wished["num_cpus"],
             object_store_memory=wished["object_store_bytes"],
             temp_dir=wished["temp_dir"],
@@ -45,6 +46,15 @@ def main() -> None:
     )
     pids = {kind: group[0].process.pid for kind, group in head.all_processes.items()}
     print(json.dumps({"address": head.address, "dashboard": head.address_info["webui_url"], "pids": pids}))  # noqa: T201
+
+
+def _external(store: dict[str, Any] | None) -> dict[str, Any]:
+    """Where the control store keeps its state, as Ray's parameters; nothing where that is its memory."""
+    if store is None:
+        return {}
+    address = f"{'rediss://' if store['tls'] else ''}{store['host']}:{store['port']}"
+    given = {"external_addresses": [address, address], "num_redis_shards": 1, "redis_password": store["password"]}
+    return {**given, "redis_username": store["user"]} if store["user"] else given
 
 
 def _warm(workers: int) -> None:

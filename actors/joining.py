@@ -71,20 +71,25 @@ def answers(address: str, patience_s: float) -> bool:
 
     The client blocks for as long as it likes when its server is paused: it is asked on a thread of its own.
     """
-    alive: list[bool] = []
-    asking = threading.Thread(target=lambda: alive.append(_has_living_node(address, patience_s)), daemon=True)
+    return bool(living_nodes(address, patience_s))
+
+
+def living_nodes(address: str, patience_s: float) -> frozenset[str] | None:
+    """The names of the nodes that the control store holds for living; None when it does not answer in time."""
+    answer: list[frozenset[str] | None] = []
+    asking = threading.Thread(target=lambda: answer.append(_living(address, patience_s)), daemon=True)
     asking.start()
     asking.join(patience_s)
-    return any(alive)
+    return answer[0] if answer else None
 
 
-def _has_living_node(address: str, patience_s: float) -> bool:
+def _living(address: str, patience_s: float) -> frozenset[str] | None:
     try:
         nodes = GcsClient(address=address).get_all_node_info(timeout=patience_s)
     except (RayError, RuntimeError):
-        return False
+        return None
     alive = gcs_pb2.GcsNodeInfo.ALIVE  # type: ignore[attr-defined]  # generated code without types
-    return any(node.state == alive for node in nodes.values())
+    return frozenset(node.node_name for node in nodes.values() if node.state == alive)
 
 
 @contextlib.contextmanager

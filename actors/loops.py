@@ -1,4 +1,4 @@
-"""The system's loops as supervised actors: timekeeper, relay, reaper, projector.
+"""The system's loops as supervised actors: timekeeper, relay, reaper, projector, warehouse.
 
 Not here: what a loop does (maestro.runtime.loops).
 """
@@ -10,6 +10,7 @@ import ray
 import structlog
 from pydantic import JsonValue
 
+from actors.gauges import Collector, Lateness
 from actors.lifecycle import Lifecycle
 from maestro import bootstrap
 from maestro.continuation.envelope import Seal
@@ -18,11 +19,13 @@ from maestro.ids import TenantId
 from maestro.runtime.backend import Backend
 from maestro.runtime.herald import Herald
 from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
+from maestro.runtime.treasury import Treasury
+from maestro.runtime.warehousing import Warehouse
 from maestro.settings import Settings
 
 LOOP_ACTOR = "actors.loops:LoopActor"
-Role = Literal["timekeeper", "relay", "reaper", "projector", "herald"]
-Loop = Timekeeper | Relay | Reaper | Projector | Herald
+Role = Literal["timekeeper", "relay", "reaper", "projector", "warehouse", "herald"]
+Loop = Timekeeper | Relay | Reaper | Projector | Warehouse | Herald
 
 
 class LoopActor:
@@ -40,6 +43,8 @@ class LoopActor:
         structlog.contextvars.bind_contextvars(actor=incarnation, node=ray.get_runtime_context().get_node_id()[:8])
         self._opening = asyncio.create_task(self._open(role))
         self._life.run(self._run(role))
+        if role == "timekeeper":
+            self._life.run(self._collect(), vital=False)
 
     async def ready(self) -> dict[str, JsonValue]:
         await asyncio.shield(self._opening)
@@ -54,12 +59,19 @@ class LoopActor:
     async def figures(self) -> dict[str, int]:
         """What the loop has counted since it began."""
         loop = await asyncio.shield(self._opening)
-        names = ("fired", "worst_lateness_ms", "delivered", "reclaimed", "projected", "told", "failed")
+        names = ("fired", "worst_lateness_ms", "delivered", "reclaimed", "projected", "stored", "told", "failed")
         return {name: getattr(loop, name) for name in names if hasattr(loop, name)}
 
     async def _run(self, role: Role) -> None:
         loop = await asyncio.shield(self._opening)
         await keep(role, loop.step, loop.wait)
+
+    async def _collect(self) -> None:
+        """Ray's metrics endpoint tells what the store and the tree know, and how late timers are."""
+        loop = await asyncio.shield(self._opening)
+        if isinstance(loop, Timekeeper):
+            loop.observe = Lateness().observe
+            await Collector(loop.backend).run()
 
     async def _open(self, role: Role) -> Loop:
         return _loop(role, await bootstrap.open_store(self._settings), self._settings)
@@ -72,9 +84,11 @@ def _loop(role: Role, backend: Backend, settings: Settings) -> Loop:
         case "relay":
             return Relay(backend, bootstrap.event_types(settings))
         case "reaper":
-            return Reaper(backend)
+            return Reaper(backend, treasury=Treasury(backend))
         case "herald":
             return Herald(backend, bootstrap.open_notifier(settings))
+        case "warehouse":
+            return bootstrap.open_warehouse(settings, backend)
         case "projector":
             return Projector(backend, Seal(settings.mac_key_bytes()), TenantId(settings.tenant), LocalRanker())
         case _:

@@ -20,6 +20,8 @@ PROJECTOR = "projector"
 WAREHOUSE = "warehouse"
 PAGER = "pager"
 PLACER = "placer"
+NODE_KEEPER = "node-keeper"
+POOL_KEEPER = "pool-keeper"
 SOURCE_KEEPER = "source-keeper"
 
 
@@ -33,9 +35,9 @@ def pool_actor(pool: str, place: int) -> str:
     return f"pool/{pool}/{place}"
 
 
-def continuation_actor(cid: ContinuationId) -> str:
-    """The id of the own actor of a continuation with `dedicated` placement."""
-    return f"continuation/{cid}"
+def continuation_actor(cid: ContinuationId, node: str | None = None) -> str:
+    """The id of the own actor of a continuation with `dedicated` placement, or of one that is to wake at a node."""
+    return f"continuation/{cid}" + (f"/{node.replace(':', '.')}" if node else "")
 
 
 def source_actor(source: str) -> str:

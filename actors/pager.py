@@ -22,6 +22,8 @@ from maestro.pager.desk import PagerDesk
 from maestro.pager.failover import FailoverModelRouter, RetryPolicy
 from maestro.pager.reply import Failure, Reply
 from maestro.pager.request import ModelRequest
+from maestro.runtime.dispatching import Dispatcher
+from maestro.runtime.loops import keep
 from maestro.settings import Settings
 
 OPENER = "maestro.bootstrap:open_pager"
@@ -34,6 +36,8 @@ class _Open:
 
     dispatch: FailoverModelRouter
     desk: PagerDesk
+    placed: Dispatcher | None
+    """Carries out the calls that nobody waits for."""
 
 
 class PagerActor:
@@ -48,7 +52,7 @@ class PagerActor:
         self._life = Lifecycle(incarnation)
         bootstrap.enter_process(Settings.from_json(settings), "pager")
         self._opening = asyncio.create_task(self._open(settings, opener))
-        self._life.run(self._opened(), vital=False)
+        self._taking = self._life.run(self._take(), vital=False)
 
     async def ready(self) -> dict[str, JsonValue]:
         await asyncio.shield(self._opening)
@@ -62,7 +66,10 @@ class PagerActor:
         self._life.stopping.set()
         if self._opening.done() and not self._opening.cancelled() and self._opening.exception() is None:
             opened = self._opening.result()
+            self._taking.cancel()
             await opened.desk.drain()
+            if opened.placed is not None:
+                await opened.placed.drain()
             await opened.dispatch.close()
         self._opening.cancel()
         await self._life.stop(reason)
@@ -86,9 +93,11 @@ class PagerActor:
         """Target -> whether it answers now; costs a token each."""
         return await (await asyncio.shield(self._opening)).dispatch.health_check()
 
-    async def _opened(self) -> None:
-        """Fails, and the life with it, when opening fails."""
-        await asyncio.shield(self._opening)
+    async def _take(self) -> None:
+        """Placed calls are taken as long as this lives; fails, and the life with it, when opening fails."""
+        opened = await asyncio.shield(self._opening)
+        if opened.placed is not None:
+            await keep("placed calls", opened.placed.step, opened.placed.wait)
 
     async def _open(self, settings: str, opener: str) -> _Open:
         told = Settings.from_json(settings)
@@ -103,4 +112,5 @@ class PagerActor:
         open_ports: Callable[[str], Awaitable[PagerPorts]] = getattr(importlib.import_module(module), function)
         ports = await open_ports(settings)
         dispatch.told_by(ports.notices)
-        return _Open(dispatch, PagerDesk(dispatch.answer, ports.answers, told.pager_slots))
+        desk = PagerDesk(dispatch.answer, ports.answers, told.pager_slots)
+        return _Open(dispatch, desk, None if ports.backend is None else Dispatcher(ports.backend, desk.call))

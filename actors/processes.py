@@ -1,6 +1,6 @@
 """Which processes of this machine belong to one local Ray cluster, and their end.
 
-A process is ours when its environment carries our mark; or when it runs in the session that the head was started in,
+A process is ours when its environment carries our mark; or when it runs in a session that a node was started in,
 because a long process title may overwrite what the system shows of an environment; and so are their descendants.
 
 Invariants: this process and its ancestors are never ours; nor is whoever merely reads our files; `ray stop`, which ends
@@ -29,8 +29,8 @@ class Signs:
     """By what the processes of one cluster are known."""
 
     mark: str
-    session: int | None = None
-    """Session id of the head's starter; None when no head was started since the machine was."""
+    sessions: frozenset[int] = frozenset()
+    """Session ids of those who started its nodes, since the machine was started."""
 
 
 def boot_id() -> str:
@@ -55,6 +55,14 @@ def lives(process: psutil.Process) -> bool:
     """True while the process runs; false for a zombie, which only waits to be collected by its parent."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def pid_lives(pid: int) -> bool:
+    """True while a process of that pid runs, and is no zombie."""
+    try:
+        return lives(psutil.Process(pid))
     except psutil.NoSuchProcess:
         return False
 
@@ -97,11 +105,19 @@ def kill_all(signs: Signs) -> Sequence[str]:
     return killed
 
 
+def kill_session(session: int) -> None:
+    """No process of Ray's lives in that session."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == session and _is_ray(process):
+                process.kill()
+
+
 def _is_ours(process: psutil.Process, signs: Signs) -> bool:
     try:
         if process.environ().get(MARK) == signs.mark:
             return True
-        return signs.session is not None and os.getsid(process.pid) == signs.session and _is_ray(process)
+        return os.getsid(process.pid) in signs.sessions and _is_ray(process)
     except (psutil.Error, ProcessLookupError):
         return False  # gone, or of another user
 

@@ -1,4 +1,4 @@
-"""The living children of one supervisor, each with a pending call that tells of its death.
+"""The living children of one supervisor, each with a pending call that tells of its death, and asked whether it hangs.
 
 Invariants: of each child at most one incarnation is here; every end of one is told to the obituary listener, and an end
 that the supervisor did not bring about itself is posted to it, once.
@@ -12,6 +12,7 @@ import structlog
 
 from actors import children
 from actors.children import Living
+from actors.hanging import end_if_it_hangs
 from actors.names import actor_name
 from actors.obituary import Obituaries
 from maestro.ids import HolderId
@@ -26,6 +27,7 @@ class Wards:
         self._obituaries = obituaries
         self._post = post
         self._watches: dict[str, asyncio.Task[None]] = {}
+        self._checks: dict[str, asyncio.Task[None]] = {}
         self._log = structlog.get_logger()
 
     async def find(self, specs: Iterable[ChildSpec]) -> dict[str, HolderId]:
@@ -74,13 +76,16 @@ class Wards:
     def _watch(self, living: Living) -> None:
         self.living[living.spec.id] = living
         self._watches[living.spec.id] = asyncio.create_task(self._await_end(living))
+        self._checks[living.spec.id] = asyncio.create_task(end_if_it_hangs(living, living.spec.hung_ms))
 
     async def _await_end(self, living: Living) -> None:
         kind, text = await children.outcome(living)
         ended = Exit(living.spec.id, living.incarnation, kind, text)
-        self._obituaries.tell(living.incarnation, ended.reason)
+        await self._obituaries.tell_first(living.incarnation, ended.reason)
         self._post(ended)
 
     def _gone(self, child_id: str) -> None:
         del self.living[child_id]
+        if (check := self._checks.pop(child_id, None)) is not None:
+            check.cancel()
         self.ended_at_ms[child_id] = time.time_ns() // 1_000_000

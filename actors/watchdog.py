@@ -51,8 +51,9 @@ class Watchdog:
     def _watch(self) -> None:
         while True:
             self._loop.call_soon_threadsafe(self._turn)
+            before = monotonic()
             time.sleep(self._limits.look_s)
-            trouble = self._trouble()
+            trouble = self._trouble(monotonic() - before - self._limits.look_s)
             if trouble is not None:
                 code, reason = trouble
                 log.critical("dying", reason=reason)
@@ -62,9 +63,11 @@ class Watchdog:
     def _turn(self) -> None:
         self._turned = monotonic()
 
-    def _trouble(self) -> tuple[int, str] | None:
-        """The exit code and the reason, where there is one to die."""
+    def _trouble(self, late_s: float) -> tuple[int, str] | None:
+        """The exit code and the reason, where there is one to die; `late_s` is how much too long this thread slept."""
         limits = self._limits
+        if late_s > limits.stuck_after_s:  # whoever waited for it has gone on without it
+            return EXIT_STUCK, f"it was stopped for {late_s:.1f} s"
         if monotonic() - self._turned > limits.stuck_after_s:
             return EXIT_STUCK, f"the event loop has not turned for {limits.stuck_after_s} s"
         resident = self._me.memory_info().rss // MIB

@@ -22,6 +22,8 @@ ROOMS = {
     "field": "benchmarks.field",
     "retrieval": "benchmarks.retrieval",
     "ray": "benchmarks.on_ray",
+    "footprint": "benchmarks.footprint",
+    "recovery": "benchmarks.recovery",
 }
 
 

@@ -27,6 +27,7 @@ from maestro.runtime.host import Host, HostSettings
 from maestro.runtime.loops import Reaper, Relay, Timekeeper, keep
 from maestro.runtime.verbs import Installation, Start
 from maestro.tick.behaviour import Behaviour, Repertoire
+from maestro.tick.linger import Linger
 from maestro.tick.mindless import Mindless
 from maestro.tick.runner import Surroundings
 from maestro.tick.store import Commit, Committed, Store
@@ -61,8 +62,10 @@ class HeardStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def commit(self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None) -> Committed:
-        committed = await self._store.commit(commit, adopt_next)
+    async def commit(
+        self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None, linger: Linger | None = None
+    ) -> Committed:
+        committed = await self._store.commit(commit, adopt_next, linger)
         self._hear(commit.cid)
         return committed
 

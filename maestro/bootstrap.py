@@ -6,8 +6,10 @@ The only place that knows both settings and adapters.
 import functools
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from maestro import telemetry
+from maestro.adapters.duckdb.stock import ParquetStock
 from maestro.adapters.feeds.reader import FeedReader
 from maestro.adapters.feeds.schedule import ScheduleReader
 from maestro.adapters.files.folders import FolderReader, MaildirReader
@@ -34,6 +36,7 @@ from maestro.runtime.herald import Notifier
 from maestro.runtime.publisher import MeshPublisher
 from maestro.runtime.rehearsal import Rehearsal, rehearse
 from maestro.runtime.verbs import Installation
+from maestro.runtime.warehousing import Warehouse
 from maestro.settings import Settings
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Repertoire
@@ -77,6 +80,8 @@ class PagerPorts:
 
     answers: Answers
     notices: Notices
+    backend: Backend | None = None
+    """Where calls are placed that nobody waits for; None where there are none."""
 
 
 def store_url(settings: Settings) -> str:
@@ -108,6 +113,16 @@ async def open_source(settings_json: str) -> SourcePorts:
     return SourcePorts(backend.clock, publisher, backend.sources, reader)
 
 
+def warehouse_folder(settings: Settings) -> Path:
+    """Where the warehouse of this tenant lies."""
+    return settings.home / "warehouse" / settings.tenant
+
+
+def open_warehouse(settings: Settings, backend: Backend) -> Warehouse:
+    """The loop that fills the warehouse; one process at a time."""
+    return Warehouse(backend, ParquetStock(warehouse_folder(settings)))
+
+
 def open_web(settings: Settings) -> GuardedWeb:
     """The one way out to addresses that somebody else chose."""
     return GuardedWeb(Egress.parse(settings.egress_allow))
@@ -135,7 +150,7 @@ async def open_installation(redis_url: str | None = None, tenant: str | None = N
 async def install(settings: Settings) -> Installation:
     """An open store with the key that opens what is in it."""
     store, seal = await open_store(settings), Seal(settings.mac_key_bytes())
-    return Installation(store, seal, settings.default_budget, settings.ttl_defaults)
+    return Installation(store, seal, settings.default_budget, settings.ttl_defaults, account=settings.account)
 
 
 def repertoire(settings: Settings) -> Repertoire:
@@ -187,4 +202,4 @@ def enter_process(settings: Settings, process: str) -> None:
 async def open_pager(settings_json: str) -> PagerPorts:
     """What a pager needs of the store, from the settings it was handed."""
     backend = await open_store(Settings.from_json(settings_json))
-    return PagerPorts(JournaledAnswers(backend.journals), backend.notices)
+    return PagerPorts(JournaledAnswers(backend.journals), backend.notices, backend)

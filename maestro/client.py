@@ -7,6 +7,7 @@ background event loop, so that a handle works in scripts, notebooks and threads 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import wraps
 from importlib.metadata import entry_points
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -14,13 +15,14 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import orjson
 from pydantic import JsonValue
 
-from maestro.budget.vector import BudgetVector, budget_vector, usd_micros
+from maestro.budget.accounts import check_path
+from maestro.budget.vector import BudgetVector, budget_changes
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.mail import Control
-from maestro.errors import ClusterError, InvalidInput, MaestroError, StoreUnavailable, TimedOut
+from maestro.errors import ClusterError, MaestroError, StoreUnavailable, TimedOut
 from maestro.ids import ContinuationId, Partition, partition_of
 from maestro.pane import views
-from maestro.runtime import steer, verbs
+from maestro.runtime import capacity, moneys, residence, steer, verbs
 from maestro.runtime.fieldview import field_rows
 from maestro.runtime.verbs import Installation, Start
 from maestro.supervision.spec import ChildSpec
@@ -80,6 +82,10 @@ class Maestro:
         """See `aconnect`."""
         return _Loop.run(cls.aconnect(redis_url=redis_url, address=address, tenant=tenant))
 
+    def drawing_on(self, account: str) -> Self:
+        """The same connection; the account `account`, such as `acme/key-7`, lends what is started by it its budget."""
+        return type(self)(replace(self.installation, account=check_path(account)), self._cluster)
+
     async def astart(
         self,
         behaviour: str | type,
@@ -131,6 +137,16 @@ class Maestro:
         """The brake is off; what was frozen by itself stays frozen. False when it was not on."""
         return await steer.thaw_all(self.installation, reason=reason)
 
+    async def agrant_account(self, path: str, /, key: str | None = None, **changes: str) -> list[dict[str, JsonValue]]:
+        """What an account may lend is usd="20", or changed by usd="+10"; returns all accounts as they are now."""
+        more, less, exactly = budget_changes(changes)
+        await moneys.grant_account(self.installation, path, more, less, exactly=exactly, key=key)
+        return await self.aaccounts()
+
+    async def aaccounts(self) -> list[dict[str, JsonValue]]:
+        """Every account by path and resource: granted, lent, free."""
+        return await moneys.account_lines(self.installation)
+
     async def asupervise(self, spec: ChildSpec, under: str = "own") -> None:
         """An actor of your own runs below the supervisor of that id, for as long as this Ray cluster lives.
 
@@ -147,6 +163,7 @@ class Maestro:
     start, get, list, close = _sync(astart), _sync(aget), _sync(alist), _sync(aclose)
     supervise = _sync(asupervise)
     freeze, thaw = _sync(afreeze), _sync(athaw)
+    grant_account, accounts = _sync(agrant_account), _sync(aaccounts)
 
 
 class ContinuationHandle:
@@ -164,7 +181,10 @@ class ContinuationHandle:
         return self._maestro.installation
 
     async def _view(self) -> views.View:
-        return views.opened(await verbs.glance_of(self._at, self.id), self._at.seal, self._at.tenant)
+        view = views.opened(await verbs.glance_of(self._at, self.id), self._at.seal, self._at.tenant)
+        if view.glance.ready_since_ms is None or view.glance.pin is not None:
+            return view
+        return replace(view, room=(await capacity.room_in(self._at.backend, view.checkpoint.pool)).told())
 
     async def astatus(self) -> dict[str, JsonValue]:
         """All that `maestro show` tells."""
@@ -262,6 +282,25 @@ class ContinuationHandle:
         more, less, exactly = budget_changes(changes)
         return views.budget(await steer.rebudget(self._at, self.id, more, less, exactly=exactly, key=key))
 
+    async def asoften(self, /, **caps: str) -> dict[str, JsonValue]:
+        """Alert and pressure count from the soft cap usd="0.50" from now on; returns the budget as it is now."""
+        _, _, exactly = budget_changes(caps)
+        return views.budget(await moneys.soften(self._at, self.id, exactly))
+
+    async def atransfer(
+        self, to: "ContinuationHandle | str", /, key: str | None = None, **amounts: str
+    ) -> dict[str, JsonValue]:
+        """Another of its family is granted usd="0.50" of what it has free; returns its budget as it is now."""
+        heir = to.id if isinstance(to, ContinuationHandle) else ContinuationId(to)
+        _, _, amount = budget_changes(amounts)
+        left, _ = await moneys.transfer(self._at, self.id, heir, amount, key=key)
+        return views.budget(left)
+
+    async def arefund(self, call: str, /, **actual: str) -> dict[str, JsonValue]:
+        """A call that was charged in full has cost usd="0.01"; the rest is free again. Returns the budget."""
+        _, _, amount = budget_changes(actual)
+        return views.budget(await moneys.refund(self._at, self.id, call, amount))
+
     async def acancel(self, children: str | None = None, key: str | None = None) -> None:
         """It ends before its next tick, as cancelled, after one try of its `on_cancel`."""
         await steer.cancel(self._at, self.id, children=children, key=key)
@@ -274,6 +313,10 @@ class ContinuationHandle:
         """Nothing but a kill wakes it (with `tree`, and its descendants) until it is thawed; what comes queues."""
         act = steer.freeze if frozen else steer.thaw
         await act(self._at, self.id, tree=tree, reason=reason)
+
+    async def amigrate(self, to: str | None = None, stays: bool = False) -> str:
+        """It wakes at another node, `to` or one that is chosen: the next time, or from now on. Returns which."""
+        return await residence.migrate(self._at, self.id, to, stays)
 
     async def awake(self) -> None:
         """It ticks once, whatever it waits for."""
@@ -312,26 +355,13 @@ class ContinuationHandle:
     status, why, send, reply, result = _sync(astatus), _sync(awhy), _sync(asend), _sync(areply), _sync(aresult)
     approve, deny, events, log, field = _sync(aapprove), _sync(adeny), _sync(aevents), _sync(alog), _sync(afield)
     fork, rebudget, cancel, kill = _sync(afork), _sync(arebudget), _sync(acancel), _sync(akill)
-    freeze, merge, wake, actor = _sync(afreeze), _sync(amerge), _sync(awake), _sync(aactor)
+    transfer, refund, soften = _sync(atransfer), _sync(arefund), _sync(asoften)
+    freeze, merge, wake, actor, migrate = _sync(afreeze), _sync(amerge), _sync(awake), _sync(aactor), _sync(amigrate)
 
 
 def run_sync(work: Coroutine[Any, Any, R]) -> R:
     """The result of `work`, run on the background event loop that the synchronous forms share."""
     return _Loop.run(work)
-
-
-def budget_changes(changes: dict[str, str]) -> tuple[BudgetVector, BudgetVector, BudgetVector]:
-    """(more, less, exactly) as people write them: {"usd": "+1.00", "tokens": "-2", "expensive_model_calls": "20"}.
-
-    Raises:
-        InvalidInput: something that is no amount.
-    """
-    parts: dict[str, dict[str, int]] = {"+": {}, "-": {}, "": {}}
-    for resource, text in changes.items():
-        field, sign = f"budget.{resource}", text[:1] if text[:1] in ("+", "-") else ""
-        bare = text.removeprefix(sign)
-        parts[sign][resource] = usd_micros(bare, field) if resource == "usd" else _count(bare, field)
-    return budget_vector(parts["+"]), budget_vector(parts["-"]), budget_vector(parts[""])
 
 
 def cluster() -> Any:
@@ -353,9 +383,3 @@ def _opener() -> Callable[..., Awaitable[Installation]]:
         raise StoreUnavailable("no store adapter is installed", hint="install maestro with its entry points")
     opener: Callable[..., Awaitable[Installation]] = found[0].load()
     return opener
-
-
-def _count(text: str, field: str) -> int:
-    if not text.isdecimal():
-        raise InvalidInput(f"{text!r} is no whole number", field=field, hint="write +2 or -2")
-    return int(text)

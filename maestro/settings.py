@@ -12,12 +12,11 @@ promises (`maestro doctor`).
 
 import difflib
 import os
-import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, ParamSpec, Self, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from typing import Annotated, Literal, Self
+from urllib.parse import quote
 
 from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -28,25 +27,20 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from maestro import settings_file
+from maestro import settings_file, settings_text
+from maestro.budget.accounts import check_path
 from maestro.budget.vector import Budget, BudgetVector, usd_micros
 from maestro.continuation.bounds import TtlDefaults
 from maestro.errors import InvalidInput
 from maestro.home import default_home, keep_private, private_folder, private_text, read_private
 from maestro.ids import check_label
 from maestro.mesh.egress import Egress
+from maestro.runtime.pooling import Pool
 
 PREFIX = "MAESTRO_"
 NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER", "MAESTRO_LOGS"})
 """Set by Maestro itself, in the environment of the processes it starts."""
 MAC_KEY_BYTES = 32
-
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_FEED = re.compile(r"(?P<subject>[\w.-]{1,120})=(?P<url>https?://\S+)")
-P = ParamSpec("P")
-T = TypeVar("T")
-_REDIS_SCHEMES = ("redis", "rediss", "unix")
-_NOTIFY_SCHEMES = ("http", "https", "smtp", "smtps")
 
 
 class Settings(BaseSettings):
@@ -76,8 +70,15 @@ class Settings(BaseSettings):
 
     ray_address: str | None = None
     """None means the local cluster that `maestro up` starts."""
+    local_nodes: int = Field(default=1, ge=1, le=16)
+    """How many Ray nodes the local cluster has; all on this machine."""
+    gcs_redis_url: str | None = None
+    """Where Ray keeps its own state, without the password: another server than ours. None means its memory."""
+    gcs_redis_password_file: Path | None = None
     ray_cpus: int | None = Field(default=None, ge=1)
     """None means as many as the machine has."""
+    heart: bool = True
+    """Whether `maestro up` leaves a process that starts again what dies of what it started on this machine."""
     dashboard_port: int = Field(default=8265, ge=0, le=65535)
     """Wished for; another is taken where it is in use."""
     pane_port: int = Field(default=8700, ge=0, le=65535)
@@ -89,6 +90,8 @@ class Settings(BaseSettings):
     """Subject -> URL of a feed."""
     egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
     """What may be called beside the public web: HOST, HOST:PORT or a network, comma between two."""
+    pools: Annotated[Mapping[str, Pool], NoDecode] = Field(default_factory=dict)
+    """Name -> what that pool is to be; the next three say it of `default` and `swarm` where they are not named here."""
     pool_size: int = Field(default=3, ge=1, le=1000)
     swarm_size: int = Field(default=1, ge=0, le=1000)
     swarm_slots: int = Field(default=64, ge=1, le=4096)
@@ -101,6 +104,10 @@ class Settings(BaseSettings):
     """Resident memory at which an actor of a pool ends itself; no limit by default."""
     shutdown_grace_ms: int = Field(default=10_000, ge=0)
     default_budget_usd: str = "1.00"
+    account: str | None = None
+    """TENANT/KEY/PROJECT/SESSION, or less: out of which account roots are lent their budget; None asks nobody."""
+    policy_file: Path | None = None
+    """What the policy kernel decides by, in TOML (docs/policy.schema.json); None means as shipped."""
     ttl_user_reply_s: int = Field(default=3_600, ge=1)
     ttl_approval_resolution_s: int = Field(default=86_400, ge=1)
     ttl_external_result_s: int = Field(default=3_600, ge=1)
@@ -189,6 +196,12 @@ class Settings(BaseSettings):
         return Budget(usd=self.default_budget_usd)
 
     @property
+    def all_pools(self) -> Mapping[str, Pool]:
+        """Every pool by its name, those without settings of their own too."""
+        usual = {"default": Pool(min=self.pool_size), "swarm": Pool(min=self.swarm_size, slots=self.swarm_slots)}
+        return {**usual, **self.pools}
+
+    @property
     def ttl_defaults(self) -> TtlDefaults:
         """How long waits last where neither they nor their continuation's bounds say it."""
         return TtlDefaults(
@@ -202,7 +215,7 @@ class Settings(BaseSettings):
     def secret_values(self) -> Sequence[str]:
         """Every secret that this process can read by itself: what the logs must never show."""
         held = [self._secret(self.redis_password, self.redis_password_file), self.mac_key_bytes().decode()]
-        held.append(self._secret(None, self.notify_password_file))
+        held += [self._secret(None, file) for file in (self.notify_password_file, self.gcs_redis_password_file)]
         files = [read_private(Path(path)) for name, path in self.tiers.items() if name.endswith("_FILE")]
         keys = [key.get_secret_value() for key in self.tier_keys.values()]
         texts = [text for text in (*held, *files, *keys) if text]
@@ -224,38 +237,21 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_redis_password(cls, given: object) -> object:
-        """A password inside the URL becomes a secret of its own, so that the URL may be shown."""
-        url = given.get("redis_url") if isinstance(given, dict) else None
-        if not isinstance(url, str) or not isinstance(given, dict):
-            return given
-        try:
-            parts = urlsplit(url)
-            password = parts.password
-        except ValueError:
-            return given  # the field's own validator says what is wrong
-        if password is None:
-            return given
-        user, place = parts.username or "", parts.netloc.rpartition("@")[2]
-        bare = parts._replace(netloc=f"{user}@{place}" if user else place).geturl()
-        bare = f"unix://{bare.removeprefix('unix:').removeprefix('//')}" if parts.scheme == "unix" else bare
-        return {**given, "redis_url": bare, "redis_password": SecretStr(unquote(password))}
+        return settings_text.split_redis_password(given)
 
     @field_validator("redis_url")
     @classmethod
     def _check_redis_url(cls, url: str | None) -> str | None:
-        if url is not None and urlsplit(url).scheme not in _REDIS_SCHEMES:
-            raise ValueError("write redis://HOST:PORT/DB, rediss://... or unix:///PATH")
-        return url
+        return settings_text.redis_url(url)
 
     @field_validator("notify_url")
     @classmethod
     def _check_notify_url(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "")
-        if url is not None and (parts.scheme not in _NOTIFY_SCHEMES or not parts.hostname or parts.password):
-            raise ValueError("write http(s)://HOST/PATH, or smtp(s)://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS")
-        return url
+        return settings_text.notify_url(url)
 
-    @field_validator("home", "redis_password_file", "mac_key_file", "notify_password_file")
+    @field_validator(
+        "home", "redis_password_file", "mac_key_file", "notify_password_file", "gcs_redis_password_file", "policy_file"
+    )
     @classmethod
     def _make_absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -263,52 +259,54 @@ class Settings(BaseSettings):
     @field_validator("tenant")
     @classmethod
     def _check_tenant(cls, tenant: str) -> str:
-        return _in_words(check_label, tenant, "tenant")
+        return settings_text.in_words(check_label, tenant, "tenant")
+
+    @field_validator("account")
+    @classmethod
+    def _check_account(cls, path: str | None) -> str | None:
+        return None if path is None else settings_text.in_words(check_path, path)
 
     @field_validator("default_budget_usd")
     @classmethod
     def _check_budget(cls, usd: str) -> str:
-        _in_words(usd_micros, usd)
+        settings_text.in_words(usd_micros, usd)
         return usd
 
     @field_validator("behaviours", "supervised", "egress_allow", mode="before")
     @classmethod
     def _split_names(cls, given: object) -> object:
-        return tuple(filter(None, re.split(r"[,\s]+", given))) if isinstance(given, str) else given
+        return settings_text.names(given)
 
     @field_validator("behaviours")
     @classmethod
     def _check_behaviours(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if not _MODULE.fullmatch(name):
-                raise ValueError(f"{name!r:.60} is no module name: write my_package.my_module, comma between two")
-        return names
+        return settings_text.modules(names)
 
     @field_validator("supervised")
     @classmethod
     def _check_supervised(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        for path in paths:
-            module, _, name = path.partition(":")
-            if not _MODULE.fullmatch(module) or not name.isidentifier():
-                raise ValueError(f"{path!r:.60} names no specs: write my_package.my_module:NAME, comma between two")
-        return paths
+        return settings_text.paths(paths)
 
     @field_validator("egress_allow")
     @classmethod
     def _check_egress(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
-        _in_words(Egress.parse, entries)
+        settings_text.in_words(Egress.parse, entries)
         return entries
 
     @field_validator("feeds", mode="before")
     @classmethod
     def _split_feeds(cls, given: object) -> object:
-        pairs = given.split() if isinstance(given, str) else given
-        if not isinstance(pairs, list):
-            return pairs
-        found = [_FEED.fullmatch(str(pair)) for pair in pairs]
-        if None in found:
-            raise ValueError("write SUBJECT=http://HOST/FEED, a space between two")
-        return {match["subject"]: match["url"] for match in found if match}
+        return settings_text.feeds(given)
+
+    @field_validator("pools", mode="before")
+    @classmethod
+    def _read_pools(cls, given: object) -> object:
+        return settings_text.pools(given)
+
+    @field_validator("pools")
+    @classmethod
+    def _check_pools(cls, pools: Mapping[str, Pool]) -> Mapping[str, Pool]:
+        return settings_text.pool_names(pools)
 
     @field_validator("tiers")
     @classmethod
@@ -372,18 +370,11 @@ def _is_secret(value: object) -> bool:
     return isinstance(value, SecretStr) or (isinstance(value, Mapping) and any(map(_is_secret, value.values())))
 
 
-def _in_words(check: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-    """Pydantic passes on the text of a ValueError only, with the name of the field."""
-    try:
-        return check(*given, **named)
-    except InvalidInput as error:
-        raise ValueError(str(error)) from None
-
-
 def _as_invalid_input(error: ValidationError, arguments: Mapping[str, object]) -> InvalidInput:
     """The first complaint, told about the place where the value can be changed."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "settings"
+    within = ".".join(map(str, first["loc"][1:])) if name == "pools" else ""
     variable = PREFIX + name.upper()
     if name in arguments:
         place, fix = name, f"give another {name}"
@@ -391,4 +382,5 @@ def _as_invalid_input(error: ValidationError, arguments: Mapping[str, object]) -
         place, fix = variable, f"set {variable} to something else, or unset it"
     else:
         place, fix = name, f"change {name} in maestro.toml"
+    place = f"{place}.{within}" if within else place
     return InvalidInput(f"{place}: {first['msg'].removeprefix('Value error, ')}", field=place, hint=fix)

@@ -30,6 +30,7 @@ from maestro.policy.gradient import Tier
 from maestro.policy.question import PolicyConfig
 from maestro.runtime import verbs
 from maestro.runtime.backend import Backend
+from maestro.runtime.dispatching import Dispatcher
 from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper
 from maestro.runtime.publisher import MeshPublisher
 from maestro.runtime.verbs import Installation, Start
@@ -113,6 +114,7 @@ class Stage:
         self.pager: Pager = self.desk
         self.publisher = MeshPublisher(backend.router, backend.partitions)
         self.relay, self.timekeeper, self.reaper = Relay(backend), Timekeeper(backend), Reaper(backend)
+        self.dispatcher = Dispatcher(backend, self.call)
         self.projector = Projector(backend, SEAL, backend.tenant, LocalRanker())
         self.bench = Workbench(Toolbox(tools), workers or InlineTools(), backend.tools, backend.journals)
         self.around = self.surroundings(*behaviours)
@@ -127,6 +129,7 @@ class Stage:
             PolicyConfig(advisor_enabled=False),
             Keeper(self.backend.blocks),
             self.bench,
+            self.backend.placements,
         )
         around = Surroundings(
             store=self.backend.store,
@@ -202,10 +205,15 @@ class Stage:
         adopted = await self.adopt()
         if adopted is not None:
             await self.write(adopted, await run(adopted, self.around))
-        before = (self.timekeeper.fired, self.relay.delivered, self.projector.projected)
-        for loop in (self.timekeeper, self.relay, self.projector):
+        before = self._moved
+        for loop in (self.timekeeper, self.relay, self.projector, self.dispatcher):
             await loop.step()
-        return adopted is not None or before != (self.timekeeper.fired, self.relay.delivered, self.projector.projected)
+        await self.dispatcher.drain()
+        return adopted is not None or before != self._moved
+
+    @property
+    def _moved(self) -> tuple[int, ...]:
+        return (self.timekeeper.fired, self.relay.delivered, self.projector.projected, self.dispatcher.told)
 
     async def publish(self, subject: str, key: str, payload: JsonValue = None, type: str = "feed.item") -> int:
         """How many it matched at home."""

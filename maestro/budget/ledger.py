@@ -27,6 +27,13 @@ class Account:
     reserved: int = 0
     spent: int = 0
     lent: int = 0
+    soft: int | None = None
+    """Where the borders are counted from, in place of what is granted; it refuses nothing."""
+
+    @property
+    def cap(self) -> int | None:
+        """What the borders are parts of: the soft cap, never more than what is granted; None when nothing limits."""
+        return min((limit for limit in (self.soft, self.granted) if limit is not None), default=None)
 
     @property
     def free(self) -> int | None:
@@ -123,6 +130,11 @@ def lend(ledger: Ledger, amount: BudgetVector) -> Ledger:
     """
     _require(ledger, amount, "lend")
     return _each(ledger, amount, lambda a, n: replace(a, lent=a.lent + n))
+
+
+def soften(ledger: Ledger, caps: BudgetVector) -> Ledger:
+    """The soft caps are these, of each resource that is named; what is granted stays."""
+    return _each(ledger, caps, lambda a, n: replace(a, soft=n))
 
 
 def spend(ledger: Ledger, amount: BudgetVector) -> Ledger:

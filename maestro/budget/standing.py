@@ -1,7 +1,9 @@
 """How an account stands: which borders of the specification it has crossed, and what is told when it crosses one.
 
-    80 % of what was granted is spent    -> one `budget_alert`; armed again when it is less
-    60 %, 30 % of it are left            -> one `budget_pressure` for each change, in both directions
+    80 % of the soft cap is spent    -> one `budget_alert`; armed again when it is less
+    60 %, 30 % of it are left        -> one `budget_pressure` for each change, in both directions
+
+Without a soft cap, what was granted is the cap.
 
 Invariants: pure integer arithmetic, exact up to the largest amount; a border counts as crossed when it is reached.
 What is reserved is not gone yet: a reservation that is given back has crossed nothing. The policy kernel, which must
@@ -52,7 +54,9 @@ class Crossing:
 
     def fact(self, cid: str, at_ms: int) -> dict[str, object]:
         """What the feed tells of it."""
-        of = {"cid": cid, "resource": self.resource, "granted": self.account.granted, "at_ms": at_ms}
+        of: dict[str, object] = {"cid": cid, "resource": self.resource, "at_ms": at_ms}
+        of |= {} if self.account.granted is None else {"granted": self.account.granted}
+        of |= {} if self.account.soft is None else {"soft_cap": self.account.soft}
         if self.to is None:
             return {"type": "budget_alert", **of, "spent": self.account.spent}
         moved = {"from": self.since.name.lower(), "to": self.to.name.lower(), "left": left(self.account)}
@@ -61,17 +65,17 @@ class Crossing:
 
 def standing(account: Account) -> Standing:
     """How `account` stands."""
-    if not account.granted:
+    cap = account.cap
+    if not cap:
         return AT_EASE
     remains = left(account)
-    level = Level(sum(remains <= part_of(account.granted, border) for border in (DOWNSHIFT_REMAINING, FLOOR_REMAINING)))
-    unspent = account.granted - account.spent
-    return Standing(level, unspent <= part_of(account.granted, 1_000 - ALERT_USED))
+    level = Level(sum(remains <= part_of(cap, border) for border in (DOWNSHIFT_REMAINING, FLOOR_REMAINING)))
+    return Standing(level, cap - account.spent <= part_of(cap, 1_000 - ALERT_USED))
 
 
 def left(account: Account) -> int:
-    """What is neither spent nor lent of a limited account."""
-    return (account.granted or 0) - account.spent - account.lent
+    """What is neither spent nor lent of the cap; below zero beyond a soft one."""
+    return (account.cap or 0) - account.spent - account.lent
 
 
 def part_of(granted: int, permille: int) -> int:

@@ -125,6 +125,20 @@ def usd_micros(usd: str | int | Decimal, field: str = "budget.usd") -> int:
     return _checked(USD, int(micros))
 
 
+def budget_changes(changes: dict[str, str]) -> tuple[BudgetVector, BudgetVector, BudgetVector]:
+    """(more, less, exactly) as people write them: {"usd": "+1.00", "tokens": "-2", "expensive_model_calls": "20"}.
+
+    Raises:
+        InvalidInput: something that is no amount.
+    """
+    parts: dict[str, dict[str, int]] = {"+": {}, "-": {}, "": {}}
+    for resource, text in changes.items():
+        field, sign = f"budget.{resource}", text[:1] if text[:1] in ("+", "-") else ""
+        bare = text.removeprefix(sign)
+        parts[sign][resource] = usd_micros(bare, field) if resource == "usd" else _whole(bare, field)
+    return budget_vector(parts["+"]), budget_vector(parts["-"]), budget_vector(parts[""])
+
+
 def format_usd(micros: int) -> str:
     """Micro-dollars as a person reads them: at least two decimals, no more than needed."""
     sign, micros = ("-", -micros) if micros < 0 else ("", micros)
@@ -147,3 +161,9 @@ def _checked(name: object, amount: object) -> int:
             f"{amount!r} is no amount of {name}", field=field, hint=f"give an integer from 0 to {MAX_AMOUNT}"
         )
     return amount
+
+
+def _whole(text: str, field: str) -> int:
+    if not text.isdecimal():
+        raise InvalidInput(f"{text!r} is no whole number", field=field, hint="write +2 or -2")
+    return int(text)

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -35,12 +35,19 @@ MaybeId = Annotated[
 ]
 
 
+Work = TypeVar("Work", bound=Callable[..., object])
+_FUNDED: set[Callable[..., object]] = set()
+"""The verbs that start something, for which an account may pay."""
+
+
 class Call:
     """One call of a verb: settings, an open store, and where the answer goes."""
 
     def __init__(self, flags: Flags, format: Format) -> None:
         self.flags = flags
         self.out = Output(format)
+        self.account: str | None = None
+        """Which account lends what is started; None means as set."""
         self._settings: Settings | None = None
         self._maestro: Maestro | None = None
 
@@ -49,7 +56,9 @@ class Call:
         """Flag > environment > maestro.toml > default."""
         if self._settings is None:
             flags = self.flags
-            self._settings = Settings.load(home=flags.home, tenant=flags.tenant, redis_url=flags.redis_url)
+            self._settings = Settings.load(
+                home=flags.home, tenant=flags.tenant, redis_url=flags.redis_url, account=self.account
+            )
             telemetry.configure("cli", "debug" if self._settings.log_level == "debug" else "error")
         return self._settings
 
@@ -117,6 +126,12 @@ def name_as_id(arguments: Iterable[str]) -> list[str]:
     return [*named, *rest]
 
 
+def funded(work: Work) -> Work:
+    """`work` takes `--account PATH` besides, which is `call.account`."""
+    _FUNDED.add(work)
+    return work
+
+
 def as_command(work: Callable[..., object]) -> Callable[..., None]:
     """`work(call, ...)` as typer takes it: with what every verb has in common."""
     _, *own = inspect.signature(work, eval_str=True).parameters.values()
@@ -126,6 +141,7 @@ def as_command(work: Callable[..., object]) -> Callable[..., None]:
         given.pop("name", None) if "id" in given else None
         _require_text(given)
         call = Call(ctx.obj, output)
+        call.account = given.pop("account", None) if work in _FUNDED else None
         try:
             if is_async:
                 asyncio.run(_within(timeout_s, work(call, **given), call))  # type: ignore[arg-type]  # a coroutine
@@ -143,6 +159,11 @@ def as_command(work: Callable[..., object]) -> Callable[..., None]:
     if any(parameter.name == "id" for parameter in own):
         common.append(
             _parameter("name", str | None, typer.Option(help="A name, in place of ID.", show_default=False), None)
+        )
+    if work in _FUNDED:
+        help_ = "Which account lends its budget, such as TENANT/KEY."
+        common.append(
+            _parameter("account", str | None, typer.Option(metavar="PATH", help=help_, show_default=False), None)
         )
     first = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)
     parameters = [first, *(parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own), *common]

@@ -1,90 +1,118 @@
-"""What models cost, summed: from the effects in every log, held against what the ledgers say is spent.
+"""What was spent, summed: from the warehouse and what the feed has told since, held against the ledgers.
 
-Invariant: rows add up to the total, and the total and what is open add up to the ledgers.
+Invariant: rows add up to the total. The total is what the ledgers say, but for what a feed dropped before anybody kept
+it, and what was spent in another store before an import; the difference is told.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
+import typer
 from pydantic import JsonValue
 
-from maestro.budget.vector import TOKENS, USD
+from maestro.adapters.duckdb.reader import Answer, asked
+from maestro.adapters.duckdb.stock import reached_in
+from maestro.bootstrap import warehouse_folder
+from maestro.budget.vector import USD
+from maestro.cli import output
+from maestro.cli.command import Call
+from maestro.cli.output import Column
 from maestro.cli.words import usd
-from maestro.continuation.checkpoint import EffectNote, LogRecord
-from maestro.ids import ContinuationId, TimeMs
+from maestro.errors import InvalidInput
 from maestro.runtime import verbs
 from maestro.runtime.verbs import Installation
+from maestro.runtime.warehousing import fresh
+from maestro.settings import Settings
 
-KEYS = ("behaviour", "tier", "model", "day", "continuation")
+KEYS = {
+    "behaviour": "coalesce(program, '-')",
+    "tier": "coalesce(tier, '-')",
+    "provider": "coalesce(provider, '-')",
+    "model": "coalesce(model, '-')",
+    "day": "day",
+    "continuation": "continuation",
+    "account": "coalesce(account, '-')",
+    "tenant": "tenant",
+}
+"""What can be summed by, and the column of fact_spent that says it."""
 Row = dict[str, JsonValue]
+By = Annotated[str, typer.Option(metavar="KEY,...", help=f"What to sum by: {', '.join(KEYS)}.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What one effect cost, and whose it was."""
-
-    behaviour: str
-    tier: str
-    model: str
-    day: str
-    continuation: str
-    tokens: int
-    usd_micros: int
-
-
-async def tallied(at: Installation) -> tuple[list[Charge], int]:
-    """Every charge of every committed tick, and the micro-dollars that all ledgers together call spent."""
-    charges: list[Charge] = []
-    spent = 0
-    for partition in verbs.partitions(at):
-        for cid in await at.backend.records.ids(partition):
-            spent += (await verbs.glance_of(at, cid)).ledger.account(USD).spent
-            charges += await _charges(at, cid)
-    return charges, spent
-
-
-def grouped(charges: Iterable[Charge], keys: Sequence[str]) -> list[Row]:
-    """One row per combination of `keys`, the dearest first."""
-    sums: dict[tuple[str, ...], tuple[int, int, int]] = {}
-    for charge in charges:
-        place = tuple(getattr(charge, key) for key in keys)
-        calls, tokens, micros = sums.get(place, (0, 0, 0))
-        sums[place] = calls + 1, tokens + charge.tokens, micros + charge.usd_micros
-    rows: list[Row] = [
-        {
-            **dict(zip(keys, place, strict=True)),
-            "calls": calls,
-            "tokens": tokens,
-            "usd_micros": micros,
-            "usd": usd(micros),
-        }
-        for place, (calls, tokens, micros) in sums.items()
+async def costs(call: Call, by: By = "behaviour,tier") -> None:
+    """What was spent, and on what. Counted from the feed, and held against the ledgers."""
+    keys = [key.strip() for key in by.split(",")]
+    for key in keys:
+        if key not in KEYS:
+            raise InvalidInput(f"cannot sum by {key!r}", field="by", hint=f"use one or more of {', '.join(KEYS)}")
+    at = await call.at()
+    rows = await grouped(at, call.settings, keys)
+    whole = account_of(rows, await in_ledgers(at))
+    names = [Column(key.upper(), _cell(key), whole=key == "continuation") for key in keys]
+    columns = [
+        *names,
+        Column("CALLS", lambda row: str(row["calls"]), right=True),
+        Column("TOKENS", lambda row: f"{row['tokens']:,}", right=True),
+        Column("USD", lambda row: str(row["usd"]), right=True, whole=True),
     ]
-    return sorted(rows, key=lambda row: (-int(str(row["usd_micros"])), *(str(row[key]) for key in keys)))
+    call.out.rows(
+        rows, columns, "Nothing was spent yet.", whole={"by": list(keys), "rows": list(map(dict, rows)), **whole}
+    )
+    call.out.note(f"{usd(whole['total_usd_micros'])} told of, {usd(whole['ledger_usd_micros'])} in the ledgers.")
+    if whole["open_usd_micros"]:
+        call.out.note("What is between them was spent before an import, or the feed dropped it before it was kept.")
 
 
-def account_of(rows: Iterable[Row], spent: int) -> dict[str, int]:
-    """The sums beside the ledgers; what is open was answered and charged in ticks that are not committed yet."""
-    total = sum(int(str(row["usd_micros"])) for row in rows)
+async def query(
+    call: Call, sql: Annotated[str, typer.Argument(metavar="SQL", help='Such as "SELECT * FROM fact_model_call".')]
+) -> None:
+    """Ask fact_model_call, fact_tool_call, fact_human_request, fact_spent or dim_continuation. Read-only."""
+    found = await answer(await call.at(), call.settings, sql)
+    rows: list[Row] = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    columns = [Column(name.upper(), _cell(name), whole=True) for name in found.columns]
+    call.out.rows(rows, columns, "No rows.")
+
+
+async def answer(at: Installation, settings: Settings, sql: str, most: int = 10_000) -> Answer:
+    """What `sql` selects from all that was spent up to now.
+
+    Raises:
+        InvalidInput: it is not one SELECT that can be answered.
+    """
+    folder = warehouse_folder(settings)
+    kept = {partition: reached_in(folder, partition) for partition in verbs.partitions(at)}
+    return asked(folder, await fresh(at.backend, kept), sql, most)
+
+
+async def grouped(at: Installation, settings: Settings, keys: Sequence[str]) -> list[Row]:
+    """One row per combination of `keys`, the dearest first."""
+    columns = ", ".join(f"{KEYS[key]} as by_{key}" for key in keys)
+    numbers = ", ".join(str(place) for place in range(1, len(keys) + 1))
+    sums = "count(distinct call_id), coalesce(sum(tokens), 0)::bigint, coalesce(sum(usd_micros), 0)::bigint as micros"
+    sql = f"select {columns}, {sums} from fact_spent group by {numbers} order by micros desc, {numbers}"  # noqa: S608
+    found = await answer(at, settings, sql)
+    rows: list[Row] = []
+    for *place, calls, tokens, micros in found.rows:
+        sums_of: Row = {"calls": calls, "tokens": tokens, "usd_micros": micros, "usd": usd(_int(micros))}
+        rows.append({**dict(zip(keys, place, strict=True)), **sums_of})
+    return rows
+
+
+async def in_ledgers(at: Installation) -> int:
+    """The micro-dollars that all ledgers together call spent."""
+    cids = [cid for partition in verbs.partitions(at) for cid in await at.backend.records.ids(partition)]
+    return sum([(await verbs.glance_of(at, cid)).ledger.account(USD).spent for cid in cids])
+
+
+def account_of(rows: Sequence[Row], spent: int) -> dict[str, int]:
+    """The sums beside the ledgers, and what is between them."""
+    total = sum(_int(row["usd_micros"]) for row in rows)
     return {"total_usd_micros": total, "ledger_usd_micros": spent, "open_usd_micros": spent - total}
 
 
-async def _charges(at: Installation, cid: ContinuationId) -> list[Charge]:
-    lines = await at.backend.records.log(cid)
-    opened = ((at_ms, at.seal.open(line, "record", cid, at.tenant).body) for at_ms, line in lines)
-    records = ((at_ms, LogRecord.model_validate_json(body)) for at_ms, body in opened)
-    return [_charge(record, effect, at_ms) for at_ms, record in records for effect in record.effects]
+def _int(value: JsonValue) -> int:
+    return value if isinstance(value, int) else 0
 
 
-def _charge(record: LogRecord, effect: EffectNote, at_ms: TimeMs) -> Charge:
-    detail = effect.detail if isinstance(effect.detail, dict) else {}
-    return Charge(
-        behaviour=record.behaviour,
-        tier=str(detail.get("tier") or "-"),
-        model=str(detail.get("model") or "-"),
-        day=datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d"),
-        continuation=record.cid,
-        tokens=effect.charge.get(TOKENS, 0),
-        usd_micros=effect.charge.get(USD, 0),
-    )
+def _cell(key: str) -> Callable[[output.Row], str]:
+    return lambda row: str(row[key])

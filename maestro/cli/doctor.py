@@ -13,6 +13,7 @@ import psutil
 from pydantic import JsonValue
 from rich.text import Text
 
+from maestro.adapters.files.policies import PolicyFile
 from maestro.adapters.litellm.profiles import chains_of
 from maestro.adapters.redis import server
 from maestro.adapters.redis.checks import StoreFinding, findings_at
@@ -35,9 +36,11 @@ def doctor(call: Call) -> None:
     found = [
         *_settings(settings),
         *_versions(),
+        *_policy(settings),
         *_behaviours(settings),
         *_tiers(settings),
         *_store(settings),
+        *_rays_store(settings),
         *_network(settings),
     ]
     rows: list[dict[str, JsonValue]] = [
@@ -74,6 +77,12 @@ def _settings(settings: Settings) -> Iterator[StoreFinding]:
         yield _tried(
             "seal key", lambda: f"{len(read_private(key))} characters in {key}", "a private file", f"chmod 600 {key}"
         )
+
+
+def _policy(settings: Settings) -> Iterator[StoreFinding]:
+    if settings.policy_file is not None:
+        fix = f"`maestro policy check {settings.policy_file}`; until it is good, processes keep what they have"
+        yield _tried("policy", lambda: PolicyFile(settings.policy_file).now().policy, "a policy that can be read", fix)
 
 
 def _embedded(settings: Settings) -> str:
@@ -144,6 +153,19 @@ def _store(settings: Settings) -> Iterator[StoreFinding]:
         return
     for finding in findings_at(url, settings.redis_fsync):
         yield StoreFinding(f"store {finding.check}", finding.ok, finding.seen, finding.wanted, finding.fix)
+
+
+def _rays_store(settings: Settings) -> Iterator[StoreFinding]:
+    """Ray's own state lies in a server of its own: one fault must not be two."""
+    if settings.gcs_redis_url is None:
+        return
+    from actors.gcs_store import GcsStore
+
+    def look() -> str:
+        store = GcsStore.of(settings)
+        return store.check_apart(store_url(settings)) if store else ""
+
+    yield _tried("Ray's store", look, "another server than ours", "see MAESTRO_GCS_REDIS_URL")
 
 
 def _network(settings: Settings) -> Iterator[StoreFinding]:

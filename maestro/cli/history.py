@@ -125,7 +125,7 @@ def _redecided(one: whatifs.Redecided) -> dict[str, JsonValue]:
         "rev": one.rev,
         "ordinal": one.ordinal,
         "old": one.recorded,
-        "new": f"{one.new.step}: {one.new.reason}" if one.new.go_on else f"nothing: {one.new.reason}",
+        "new": one.told,
         "old_usd_micros": one.old.cost.usd_micros,
         "new_usd_micros": one.new.cost.usd_micros,
         "delta_usd_micros": one.delta_usd_micros,

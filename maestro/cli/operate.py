@@ -73,7 +73,7 @@ def up(
         behaviours=_joined(behaviours),
     )
     call.out.note("Starting what is missing; this takes up to a minute.")
-    info = installation.up(settings, accept_holds)
+    info = installation.up_and_kept(settings, accept_holds)
     store = settings.redis_url or f"embedded, below {settings.home / 'redis'}"
     told = {**info, "store": store, "home": str(settings.home)}
     dashboard = str(info["dashboard_url"] or "where the cluster was started")

@@ -1,6 +1,6 @@
-"""People and money: what is asked of you, what was found for you, and what it cost."""
+"""People: what is asked of you, and what was found for you."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import orjson
@@ -8,16 +8,12 @@ import typer
 from pydantic import JsonValue
 
 from maestro.cli.command import Call
-from maestro.cli.costs import KEYS, account_of, grouped, tallied
 from maestro.cli.output import Column, Row
 from maestro.cli.words import moment, sentence, shortest, usd
-from maestro.errors import InvalidInput
 from maestro.ids import ContinuationId
 from maestro.pane import views
 from maestro.runtime import verbs
 from maestro.runtime.verbs import Installation
-
-By = Annotated[str, typer.Option(metavar="KEY,...", help=f"What to sum by: {', '.join(KEYS)}.")]
 
 
 async def waits(call: Call) -> None:
@@ -60,33 +56,6 @@ async def findings(
     call.out.rows(rows, columns, "No findings yet.")
 
 
-async def costs(call: Call, by: By = "behaviour,tier") -> None:
-    """What was spent on models. Counted from every log, and held against the ledgers."""
-    keys = [key.strip() for key in by.split(",")]
-    for key in keys:
-        if key not in KEYS:
-            raise InvalidInput(f"cannot sum by {key!r}", field="by", hint=f"use one or more of {', '.join(KEYS)}")
-    at = await call.at()
-    charges, spent = await tallied(at)
-    rows = grouped(charges, keys)
-    whole = account_of(rows, spent)
-    names = [Column(key.upper(), _cell(key), whole=key == "continuation") for key in keys]
-    columns = [
-        *names,
-        Column("CALLS", lambda row: str(row["calls"]), right=True),
-        Column("TOKENS", lambda row: f"{row['tokens']:,}", right=True),
-        Column("USD", lambda row: str(row["usd"]), right=True, whole=True),
-    ]
-    call.out.rows(
-        rows, columns, "Nothing was spent yet.", whole={"by": list(keys), "rows": list(map(dict, rows)), **whole}
-    )
-    call.out.note(
-        f"{usd(whole['total_usd_micros'])} in committed ticks, {usd(whole['ledger_usd_micros'])} in the ledgers."
-    )
-    if whole["open_usd_micros"]:
-        call.out.note(f"The {usd(whole['open_usd_micros'])} between them belong to ticks that are not committed yet.")
-
-
 def _answer(row: Mapping[str, JsonValue]) -> str:
     """The command that a person types to let it go on."""
     cid = row["id"]
@@ -122,7 +91,3 @@ def _links(row: Row) -> str:
     if isinstance(links, list) and links:
         return "  ".join(map(str, links))
     return "no link" if row["evidence"] else "without evidence"
-
-
-def _cell(key: str) -> Callable[[Row], str]:
-    return lambda row: str(row[key])

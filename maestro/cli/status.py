@@ -24,10 +24,11 @@ from maestro.client import Maestro
 from maestro.errors import ClusterError, MaestroError, NotFound
 from maestro.mesh.account import Account, account_of
 from maestro.runtime import verbs
+from maestro.runtime.capacity import Room, pools_told, room_of
 from maestro.settings import Settings
 
 TOTALS = ("created", "committed", "adopted", "fenced", "reclaimed", "published", "matched", "timers_fired")
-DEPTHS = ("timers", "outbox", "projections", "waiting", "dead_letters", "leases", "events", "continuations")
+DEPTHS = ("awake", "timers", "outbox", "projections", "waiting", "dead_letters", "leases", "events", "continuations")
 FIGURES_S = 5.0
 TIMEKEEPER = "timekeeper"
 Json = dict[str, JsonValue]
@@ -41,6 +42,7 @@ def status(call: Call, tree: Annotated[bool, typer.Option("--tree", help="The su
     if failed is None:
         told |= asyncio.run(_stored(call))
     told |= _ray(settings)
+    told["heart"] = _heart(settings)
     shown: list[RenderableType] = [facts(_lines(told))]
     if tree and told["supervisors"]:
         shown += [Text(), Text("\n").join(_branches(told["supervisors"], 0))]
@@ -62,6 +64,9 @@ def pools(call: Call) -> None:
             "pool": pool,
             "ready": ready.get(pool, {}).get("depth", 0),
             "oldest_ms": ready.get(pool, {}).get("age_ms", 0),
+            "busy": ready.get(pool, {}).get("busy", 0),
+            "places": ready.get(pool, {}).get("places"),
+            "most": ready.get(pool, {}).get("most"),
             "actors": None if actors is None else actors[pool, "running"],
             "waiting_to_restart": None if actors is None else actors[pool, "waiting to restart"],
         }
@@ -71,10 +76,18 @@ def pools(call: Call) -> None:
         Column("POOL", lambda row: str(row["pool"]), whole=True),
         Column("READY", lambda row: str(row["ready"]), right=True),
         Column("THE OLDEST FOR", lambda row: span(int(str(row["oldest_ms"]))) if row["ready"] else "-"),
+        Column("PLACES", _places, whole=True),
         Column("ACTORS", lambda row: "?" if row["actors"] is None else str(row["actors"]), right=True),
         Column("WAITING TO RESTART", lambda row: str(row["waiting_to_restart"] or "-"), right=True),
     ]
     call.out.rows(rows, columns, "No pool has had work yet.")
+
+
+def _places(row: Mapping[str, JsonValue]) -> str:
+    """Such as `2 of 3 busy, it may grow to 8`."""
+    places, most = row["places"], row["most"]
+    known = isinstance(places, int) and isinstance(most, int)
+    return Room(int(str(row["busy"])), int(str(places)), int(str(most))).told() if known else "-"
 
 
 def _actors(node: Json) -> Counter[tuple[str, str]] | None:
@@ -128,12 +141,18 @@ async def _told_by(maestro: Maestro) -> Json:
         "by_status": {
             name.partition(":")[2]: n for name, n in sorted(counts.items()) if name.startswith("status:") and n
         },
-        "ready": {pool: {"depth": counts[f"ready:{pool}"], "age_ms": age} for pool, age in sorted(ages.items())},
+        "ready": {pool: _queue(counts, pool, ages.get(pool, 0)) for pool in sorted({*ages, *pools_told(counts)})},
         **{name: counts[name] for name in DEPTHS},
         "totals": {name: counts[name] for name in TOTALS},
         "mesh": dict(account_of(counts).told()),
         "sources": [dict(source_row(record)) for record in await at.backend.sources.list()],
     }
+
+
+def _queue(counts: Mapping[str, int], pool: str, age_ms: int) -> Json:
+    room = room_of(counts, pool)
+    waits: Json = {"depth": counts.get(f"ready:{pool}", 0), "age_ms": age_ms}
+    return {**waits, "busy": room.awake, "places": room.places, "most": room.most}
 
 
 def _ray(settings: Settings) -> Json:
@@ -155,6 +174,25 @@ def _ray(settings: Settings) -> Json:
         return {"ray": ray, "supervisors": None, "lateness_ms": None}
 
 
+def _heart(settings: Settings) -> JsonValue:
+    """What keeps Redis and Ray of this machine alive says of itself; None where nothing does."""
+    from actors import keeping
+
+    heard = keeping.heard_of(settings.home)
+    if heard is None:
+        return None
+    told, beats = heard
+    return {
+        "beats": beats,
+        "pid": told.pid if beats else None,
+        "state": told.state if beats else "dead",
+        "reason": told.reason,
+        "restarts": told.restarts,
+        "last_restart_ms": told.last_restart_ms,
+        "since_ms": told.since_ms,
+    }
+
+
 def _lateness(settings: Settings) -> JsonValue:
     """How late the latest timer fired since the timekeeper began; None when it does not answer."""
     from actors.cluster import RayCluster
@@ -170,6 +208,8 @@ def _lateness(settings: Settings) -> JsonValue:
 def _lines(told: Json) -> Sequence[tuple[str, str | Text]]:
     store, ray = _object(told["store"]), _object(told["ray"])
     lines: list[tuple[str, str | Text]] = [("store", _store_line(store)), ("Ray", _ray_line(ray))]
+    if told["heart"] is not None:
+        lines.append(("heart", _heart_line(_object(told["heart"]))))
     if not store["answers"]:
         return lines
     totals = _object(told["totals"])
@@ -212,6 +252,20 @@ def _ray_line(ray: Json) -> Text:
     return Text(f"{ray['address']}{dashboard}")
 
 
+def _heart_line(heart: Json) -> Text:
+    """Whether what dies here is started again, and what was."""
+    again = f"restarts: {heart['restarts']}" + (f", the last because {heart['reason']}" if heart["reason"] else "")
+    match heart["state"]:
+        case "keeping":
+            return Text(f"keeps this alive, pid {heart['pid']}; " + inert(again))
+        case "gave_up":
+            return Text("has given up: ", style="bold red").append(inert(f"{heart['reason']}: `maestro up`"))
+        case "dead":
+            return Text("is dead: what dies now stays dead until `maestro up`", style="bold red")
+        case _:
+            return Text(f"is {heart['state']}, pid {heart['pid']}; " + inert(again))
+
+
 def _counted(counts: JsonValue) -> str:
     return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in sorted(_object(counts).items()))
 
@@ -219,7 +273,7 @@ def _counted(counts: JsonValue) -> str:
 def _ready(pools: Json) -> str:
     queued = {pool: _object(figures) for pool, figures in pools.items()}
     waiting = [
-        f"{figures['depth']} in pool {pool}, the oldest for {span(int(str(figures['age_ms'])))}"
+        f"{figures['depth']} in pool {pool}, the oldest for {span(int(str(figures['age_ms'])))}: {_places(figures)}"
         for pool, figures in queued.items()
         if figures["depth"]
     ]
@@ -245,6 +299,7 @@ def _branches(node: JsonValue, depth: int) -> list[Text]:
         return []
     line = Text(f"{'  ' * depth}{told['id']}  ").append_text(state(told["state"]))
     rest = [f"pid {told['pid']}" if told.get("pid") else "", str(told.get("strategy") or "")]
+    rest.append(f"node {str(told['node'])[:8]}" if told.get("node") else "")
     rest += [f"{told['restarts']} restarts" if told.get("restarts") else "", _exit(_object(told.get("last_exit")))]
     line.append("  " + inert("  ".join(filter(None, rest))), style="dim")
     children = told.get("children")

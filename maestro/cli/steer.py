@@ -9,7 +9,7 @@ from rich.text import Text
 
 from maestro.bootstrap import repertoire
 from maestro.cli import reading
-from maestro.cli.command import Call, Id, MaybeId
+from maestro.cli.command import Call, Id, MaybeId, funded
 from maestro.cli.inert import inert
 from maestro.cli.output import facts, pretty
 from maestro.cli.words import account, with_readable
@@ -27,6 +27,7 @@ MANY = 10  # beyond so many, an order to all needs --yes
 Yes = Annotated[bool, typer.Option("--yes", help=f"Needed where more than {MANY} are meant.")]
 
 
+@funded
 async def start(
     call: Call,
     behaviour: Annotated[
@@ -171,14 +172,23 @@ async def rebudget(
     call: Call,
     id: Id,
     changes: Annotated[
-        list[str], typer.Argument(metavar="RESOURCE=+N|-N|N...", help="Such as usd=+1.00, usd=-0.50 or usd=2.00.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="[RESOURCE=+N|-N|N...]", help="Such as usd=+1.00, usd=-0.50 or usd=2.00."),
+    ] = None,
+    soft: Annotated[
+        str | None, typer.Option(help="Soft caps, such as usd=0.50: alert and pressure count from them.")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="The same key again changes nothing.", show_default=False)] = None,
 ) -> None:
     """Change what a continuation may spend; only what is free can be taken back."""
-    wanted = reading.assignments(changes, "budget", "write usd=+1.00, usd=-0.50 or usd=2.00")
+    hint = "write usd=+1.00, usd=-0.50 or usd=2.00"
+    if not changes and soft is None:
+        raise InvalidInput("rebudget to what?", field="budget", hint=hint)
+    wanted = reading.assignments(changes or [], "budget", hint)
+    caps = {} if soft is None else reading.assignments(soft.split(","), "soft", "write usd=0.50")
     handle = await call.find(id)
-    budget = await handle.arebudget(key, **wanted)
+    budget = await handle.asoften(**caps) if caps else {}
+    budget = await handle.arebudget(key, **wanted) if wanted else budget
     lines = [(name, account(name, figures)) for name, figures in budget.items() if isinstance(figures, dict)]
     call.out.record({"id": handle.id, "budget": with_readable(budget)}, facts(lines))
 

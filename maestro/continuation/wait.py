@@ -105,6 +105,9 @@ class ExternalResult(_Timed):
 
     type: Literal["external_result"] = "external_result"
     operation_id: str
+    because: str = ""
+    """What works on it, in words for a person."""
+    interrupts: Interruption | None = None
 
 
 class ScheduledWake(_Timed):
@@ -152,7 +155,7 @@ WaitFor = Annotated[
 ]
 Simple = StreamEvent | UserReply | ApprovalResolution | ExternalResult | ScheduledWake | Children | BudgetGrant
 """A wait that is none of several."""
-for _shape in (Interruption, UserReply, ApprovalResolution, AnyOf, BudgetGrant):
+for _shape in (Interruption, UserReply, ApprovalResolution, ExternalResult, AnyOf, BudgetGrant):
     _shape.model_rebuild()
 
 BUDGET_KEY = "budget"
@@ -201,7 +204,7 @@ def describe(wait: WaitFor) -> str:
         case ApprovalResolution():
             return f"waiting for your approval {wait.approval_id}: {wait.action}"
         case ExternalResult():
-            return f"waiting for the result of operation {wait.operation_id}"
+            return wait.because or f"waiting for the result of operation {wait.operation_id}"
         case ScheduledWake():
             return f"asleep until {wait.wake_at_ms} ms on the store's clock"
         case Children():

@@ -77,7 +77,7 @@ def reserved(prices: PriceTable, step: Step, input_bound_tokens: int, max_output
 
 def has_advisor(prices: PriceTable) -> bool:
     """True when somebody can be asked for advice."""
-    return bool(prices.tiers.get(Tier.OPUS)) and Tier.OPUS not in prices.refused
+    return prices.advises and bool(prices.tiers.get(Tier.OPUS)) and Tier.OPUS not in prices.refused
 
 
 class Advised:

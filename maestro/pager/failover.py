@@ -16,19 +16,28 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from maestro.budget.ledger import exceeded
 from maestro.budget.vector import BudgetVector
-from maestro.errors import AnswerLost, ProvidersExhausted, ProviderTimeout, RecoverableModelError, StoreError
+from maestro.errors import (
+    AnswerLost,
+    AuthRefused,
+    ModelError,
+    ProvidersExhausted,
+    ProviderTimeout,
+    RecoverableModelError,
+    StoreError,
+)
 from maestro.ids import DEFAULT_TENANT, CallId, ContinuationId, new_token
 from maestro.pager.advisor import Advised, reserved
-from maestro.pager.dispatch import Message, ModelCallResult, Thinking, Tool, checked_mode, checked_tier
+from maestro.pager.dispatch import Message, Mode, ModelCallResult, Thinking, Tool, checked_mode, checked_tier
 from maestro.pager.notices import LocalNotices, Notices
-from maestro.pager.prices import PriceTable
+from maestro.pager.prices import PriceTable, charge_of
 from maestro.pager.request import DEFAULT_MAX_OUTPUT_TOKENS, ModelRequest, input_bound_tokens
+from maestro.pager.streaming import Chunk, Reset, StreamProvider, Told, pays_another, with_charge
 from maestro.policy.gradient import Step, Tier
 
 
@@ -89,6 +98,8 @@ class RetryPolicy:
     """A Retry-After beyond this is not waited for inside the call: another target is asked, or the tick sleeps."""
     retry_after_cap_ms: int = 300_000
     cooldown_ms: int = 15_000
+    refused_key_ms: int = 900_000
+    """How long nobody asks a target that has refused the key; somebody has to mend it first."""
     braked_ms: int = 5_000
     """When a call that the brake stopped may come back."""
     failover: bool = True
@@ -101,6 +112,7 @@ class _Run:
     chain: Sequence[Provider]
     deadline_ms: int
     attempts: int = 0
+    charged: BudgetVector = BudgetVector({})
     failures: list[str] = field(default_factory=list)
 
 
@@ -153,21 +165,8 @@ class FailoverModelRouter:
         price = reserved(self.prices, step, bound, DEFAULT_MAX_OUTPUT_TOKENS)
         if short := budget.short_of(price):
             raise exceeded("reserve", short, price[short], budget[short])
-        request = ModelRequest(
-            call_id=CallId(new_token("call")),
-            cid=ContinuationId("direct"),
-            ordinal=0,
-            tenant=DEFAULT_TENANT,
-            tier=wanted,
-            step=step,
-            messages=tuple(messages),
-            system=system,
-            tools=tuple(tools or ()),
-            price=price,
-            mode=checked_mode(mode),
-            use_advisor=advised,
-            thinking=thinking,
-        )
+        given = (tuple(messages), tuple(tools or ()), system, thinking)
+        request = _direct(step, price, *given).model_copy(update={"mode": checked_mode(mode), "use_advisor": advised})
         return await self.answer(request)
 
     async def answer(self, request: ModelRequest) -> ModelCallResult:
@@ -178,6 +177,89 @@ class FailoverModelRouter:
             StoreError: the notices cannot be read: nobody was asked after that.
         """
         return await self._advised.answer(request)
+
+    async def stream(
+        self,
+        tier: str,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] | None,
+        budget: BudgetVector,
+        system: str | None = None,
+        thinking: Thinking = "adaptive",
+    ) -> AsyncIterator[Told]:
+        """See StreamDispatch. The reservation pays for a second attempt, where the budget does."""
+        wanted = checked_tier(tier)
+        bound = input_bound_tokens(tuple(messages), system, tuple(tools or ()))
+        most = self.prices.maximum(wanted, bound, DEFAULT_MAX_OUTPUT_TOKENS)
+        if short := budget.short_of(most):
+            raise exceeded("reserve", short, most[short], budget[short])
+        step = next(step for step in Step if step.tier is wanted and not step.advisor)
+        price = most if budget.short_of(most + most) else most + most
+        request = _direct(step, price, tuple(messages), tuple(tools or ()), system, thinking)
+        async for told in self.answer_in_pieces(request):
+            yield told
+
+    async def answer_in_pieces(self, request: ModelRequest) -> AsyncIterator[Told]:
+        """What is told of the answer to `request`; see maestro.pager.streaming.
+
+        Raises:
+            ModelError: as `answer`; with what was charged among its facts.
+        """
+        self.prices.targets(request.tier)
+        chain = self._chains.get(request.tier, ()) if self._policy.failover else self._chains[request.tier][:1]
+        run = _Run(chain, deadline_ms=self._timing.now_ms() + request.deadline_ms)
+        most = self.prices.maximum(request.tier, request.input_bound_tokens, request.max_output_tokens)
+        attempt = request.model_copy(update={"price": most if request.price.covers(most) else request.price})
+        for provider in chain:
+            spoken = False
+            try:
+                async for told in self._pieces(provider, attempt, run):
+                    if isinstance(told, ModelCallResult):
+                        yield with_charge(told, run.charged, run.attempts)
+                        return
+                    spoken = True
+                    yield Chunk(told)
+            except _Cooling:
+                run.failures.append(f"{provider.target}: cooling down")
+            except ModelError as error:
+                if spoken:
+                    yield Reset(error.message)
+                await self._after(provider, error, run, request.price, most)
+        raise await self._exhausted(request, run)
+
+    async def _pieces(
+        self, provider: Provider, attempt: ModelRequest, run: _Run
+    ) -> AsyncIterator[str | ModelCallResult]:
+        """The answer of one target, asked once."""
+        await self._look(provider, attempt)
+        left_ms = run.deadline_ms - self._timing.now_ms()
+        if left_ms <= 0:
+            raise ProviderTimeout(f"{provider.target}: not asked, no time is left")
+        run.attempts += 1
+        if not isinstance(provider, StreamProvider):
+            whole = await provider.answer(attempt, left_ms)
+            yield whole.content
+            yield whole
+            return
+        async for told in provider.stream(attempt, left_ms):
+            yield told
+
+    async def _after(
+        self, provider: Provider, error: ModelError, run: _Run, price: BudgetVector, most: BudgetVector
+    ) -> None:
+        """The next target may be asked.
+
+        Raises:
+            ModelError: it may not: no target would answer otherwise, or nothing is left to pay it with.
+        """
+        run.charged = run.charged + charge_of(error)
+        goes_on = isinstance(error, RecoverableModelError | AnswerLost) and pays_another(price, run.charged, most)
+        if not goes_on:
+            error.facts["charge"] = run.charged.model_dump()
+            raise error
+        run.failures.append(error.message)
+        asked_ms = self._retry_after_ms(error) if isinstance(error, RecoverableModelError) else 0
+        await self._cool(provider, asked_ms)
 
     async def _executed(self, request: ModelRequest) -> ModelCallResult:
         return await self._answer(request, self._chains.get(request.tier, ()))
@@ -197,6 +279,9 @@ class FailoverModelRouter:
                 run.failures.append(f"{provider.target}: cooling down")
             except AnswerLost:
                 await self._cool(provider)
+                raise
+            except AuthRefused:
+                await self._cool(provider, self._policy.refused_key_ms)
                 raise
             except RecoverableModelError as error:
                 run.failures.append(error.message)
@@ -228,7 +313,7 @@ class FailoverModelRouter:
                 raise ProviderTimeout(f"{provider.target}: not asked, no time is left")
             run.attempts += 1
             try:
-                result = await provider.answer(request, min(self._policy.attempt_timeout_ms, left_ms))
+                result = await provider.answer(request, self._limit_ms(request, left_ms))
                 return result.model_copy(update={"attempts": run.attempts})
             except RecoverableModelError as error:
                 pause_ms = self._pause_ms(error, retry)
@@ -237,6 +322,10 @@ class FailoverModelRouter:
                     raise
             await self._timing.sleep_ms(pause_ms)
         raise AssertionError("unreachable: the last retry returns or raises")
+
+    def _limit_ms(self, request: ModelRequest, left_ms: int) -> int:
+        """How long one attempt may take: all that is left where no process waits for it."""
+        return min(self._policy.attempt_timeout_ms, left_ms) if request.mode is Mode.SYNC else left_ms
 
     def _pause_ms(self, error: RecoverableModelError, retry: int) -> int:
         """Full jitter over a doubling span, and never less than the provider asked for."""
@@ -280,3 +369,27 @@ class FailoverModelRouter:
             attempts=run.attempts,
             tier=str(request.tier),
         )
+
+
+def _direct(
+    step: Step,
+    price: BudgetVector,
+    messages: tuple[Message, ...],
+    tools: tuple[Tool, ...],
+    system: str | None,
+    thinking: Thinking,
+) -> ModelRequest:
+    """A request of somebody who has no journal."""
+    return ModelRequest(
+        call_id=CallId(new_token("call")),
+        cid=ContinuationId("direct"),
+        ordinal=0,
+        tenant=DEFAULT_TENANT,
+        tier=step.tier,
+        step=step,
+        messages=messages,
+        system=system,
+        tools=tools,
+        price=price,
+        thinking=thinking,
+    )

@@ -60,6 +60,8 @@ class PriceTable(BaseModel):
     schema_version: Literal[1] = 1
     tiers: Mapping[Tier, tuple[PricedTarget, ...]]
     refused: Mapping[Tier, str] = {}
+    advises: bool = True
+    """False where nobody gives advice: none is paid for then, nor reserved."""
 
     def targets(self, tier: Tier) -> tuple[PricedTarget, ...]:
         """The chain of `tier`.

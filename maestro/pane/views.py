@@ -23,6 +23,8 @@ class View:
 
     glance: Glance
     checkpoint: Checkpoint
+    room: str = ""
+    """How full its pool is, in words, where it waits for a place there."""
 
     @property
     def activity(self) -> Activity:
@@ -157,7 +159,9 @@ def why(view: View) -> str:
     if c.hold is not None and g.error is None:  # with an error, a thaw was tried and will be again
         return f"held, {c.hold}: {c.hold_detail}"
     if g.ready_since_ms is not None:
-        return f"ready since {g.ready_since_ms} ms, waiting for an actor of pool {c.pool}"
+        room = f": {view.room}" if view.room else ""
+        where = f"at node {g.pin.node}" if g.pin else f"in pool {c.pool}"
+        return f"ready since {g.ready_since_ms} ms, waiting for a place {where}{room}"
     if g.error is not None:
         return f"try {g.tries} of tick {g.rev + 1} failed and will be repeated: {g.error}"
     if c.wait is None:
@@ -166,7 +170,8 @@ def why(view: View) -> str:
     time = f"; {told}" if (told := patience(c.wait)) else ""
     asks = "".join(f"; asks you: {open_.question}" for open_ in c.disagreements)
     unread = f"; {g.unread} unread that do not wake it" if g.unread else ""
-    return describe(c.wait) + time + interests + asks + unread
+    where = f"; wakes at node {g.pin.node}" if g.pin else ""
+    return describe(c.wait) + time + interests + asks + unread + where
 
 
 def _frozen(frost: Frost) -> str:
@@ -190,6 +195,7 @@ def budget(ledger: Ledger) -> dict[str, JsonValue]:
             "reserved": account.reserved,
             "spent": account.spent,
             "lent": account.lent,
+            **({} if account.soft is None else {"soft_cap": account.soft}),
         }
         for name, account in sorted(ledger.accounts.items())
     }

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     BATCHED = "batched"
     SLOW = "slow"
     PROMPT = "prompt"
+    AS_WISHED = "as_wished"
     LARGE_PART = "large_part"
     SMALL_PART = "small_part"
     NO_ROOM = "no_room"
@@ -79,6 +80,7 @@ RULES: dict[Reason, str] = {
     Reason.BATCHED: "P2 work that may be batched",
     Reason.SLOW: "the answer is expected to take longer than a tick should: asynchronously",
     Reason.PROMPT: "nothing speaks against waiting for the answer inside the tick",
+    Reason.AS_WISHED: "the behaviour says how soon it wants the answer, and nothing presses",
     Reason.LARGE_PART: "a large independent part: a child does it, with a share of the budget",
     Reason.SMALL_PART: "small, or needed here: inline",
     Reason.NO_ROOM: "a large independent part, but no further child may live: inline",

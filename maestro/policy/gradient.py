@@ -65,7 +65,7 @@ class Pressure(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Where pressure begins, in thousandths of what was granted; a value on the border counts as reached."""
+    """Where pressure begins, in thousandths of the cap; a value on the border counts as reached."""
 
     alert_used_permille: int = 800
     downshift_remaining_permille: int = 600
@@ -107,7 +107,7 @@ def alerted(path: Path, thresholds: Thresholds) -> tuple[str, ...]:
         name
         for accounts in path
         for name, account in accounts.items()
-        if account.granted and account.spent * 1000 >= account.granted * used
+        if account.cap and account.spent * 1000 >= account.cap * used
     }
     return tuple(sorted(names))
 
@@ -161,11 +161,11 @@ def _pressure(resource: str, path: Path, thresholds: Thresholds) -> Pressure:
     worst = Pressure.NONE
     for accounts in path:
         account = accounts.get(resource)
-        free = account.free if account else None
-        if account is None or account.granted is None or free is None:
+        if account is None or account.cap is None:
             continue
-        if free * 1000 <= account.granted * thresholds.floor_remaining_permille:
+        left = account.cap - account.reserved - account.spent - account.lent
+        if left * 1000 <= account.cap * thresholds.floor_remaining_permille:
             return Pressure.FLOOR
-        if free * 1000 <= account.granted * thresholds.downshift_remaining_permille:
+        if left * 1000 <= account.cap * thresholds.downshift_remaining_permille:
             worst = Pressure.DOWNSHIFT
     return worst

@@ -166,6 +166,8 @@ def _mode(question: Question) -> tuple[Mode, Reason, int | None]:
         return Mode.SYNC, Reason.URGENT, None
     if now.queue_depth >= plan.deep_queue:
         return Mode.YIELD, Reason.QUEUE_DEEP, plan.queue_retry_ms
+    if question.signals.mode is not None:
+        return question.signals.mode, Reason.AS_WISHED, None
     if question.signals.batchable and question.signals.priority is Priority.P2:
         return Mode.BATCH, Reason.BATCHED, None
     if now.expected_latency_ms > plan.patience_ms:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from maestro.errors import InvalidInput
+from maestro.policy.decision import Mode
 from maestro.policy.gradient import Path, Step, Thresholds, Tier
 from maestro.policy.price import AdvisorTerms, CallSize, PriceTable
 
@@ -53,6 +54,8 @@ class Signals:
     batchable: bool = False
     independent: bool = False
     """True when the work needs nothing else of this tick, so that a child could do it."""
+    mode: Mode | None = None
+    """How soon the behaviour wants the answer: sync, async or batch; None leaves it to the conditions."""
 
     def __post_init__(self) -> None:
         for name in ("complexity", "novelty", "uncertainty"):
@@ -60,6 +63,8 @@ class Signals:
                 raise _invalid(name, getattr(self, name), "give a share within 0..1")
         if self.value_usd_micros is not None:
             _check_count("value_usd_micros", self.value_usd_micros)
+        if self.mode is Mode.YIELD:
+            raise _invalid("mode", self.mode, "ask for sync, async or batch")
 
 
 @dataclass(frozen=True, slots=True)

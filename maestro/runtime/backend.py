@@ -3,18 +3,22 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from maestro.budget.accounts import Accounts
 from maestro.clock import Clock
 from maestro.field.shelf import Shelf
 from maestro.ids import TenantId
 from maestro.mesh.source import SourceRecords
 from maestro.pager.notices import Notices
+from maestro.pager.placed import Placements
 from maestro.runtime.claims import Claims
+from maestro.runtime.nodes import Nodes
 from maestro.runtime.ports import Leases, Outbox, Projections, Router, Signals, Timers
 from maestro.tick.blocks import Blocks
+from maestro.tick.journals import Journals
 from maestro.tick.moves import Moves
 from maestro.tick.records import Records
 from maestro.tick.steering import Steering
-from maestro.tick.store import Journals, Store
+from maestro.tick.store import Store
 from maestro.tools.calls import ToolRecords
 
 
@@ -41,6 +45,9 @@ class Backend:
     moves: Moves
     claims: Claims
     notices: Notices
+    nodes: Nodes
+    placements: Placements
+    accounts: Accounts
     tools: ToolRecords
     close: Callable[[], Awaitable[None]]
     """Ends connections; what is stored stays."""

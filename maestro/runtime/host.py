@@ -5,24 +5,28 @@ Invariants:
 - a commit whose reply is lost is repeated until it is known; it can only land once;
 - who may hold something that it does not know of (a reply was lost) goes on under another name and lets the lease of
   the old one run out: nothing is stranded;
-- who finds itself fenced drops what it has and writes nothing.
+- who finds itself fenced drops what it has and writes nothing;
+- what was here last lingers: its next event rouses this process, and its checkpoint is not read again.
 
 What is not here: Ray. `actors/continuation.py` gives a host its process.
 """
 
 import asyncio
 import itertools
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
 import orjson
 import structlog
 
+from maestro.continuation.lifecycle import TERMINAL
 from maestro.errors import BudgetExceededError, Conflict, Fenced, MaestroError, StoreRefused, StoreUnavailable
 from maestro.ids import ContinuationId, HolderId, Partition
 from maestro.runtime.ports import Signals, ready_signal
+from maestro.runtime.residents import Resident, Residents
+from maestro.tick.linger import Linger, own_name
 from maestro.tick.runner import HandBack, Outcome, Surroundings, run
 from maestro.tick.store import Adopted, Held
 
@@ -46,6 +50,8 @@ class HostSettings:
     lease_ms: int = 10_000
     idle_ms: int = 5_000
     """How long an idle slot sleeps before it looks itself: what a lost signal costs at most."""
+    linger_ms: int = 0
+    """How long what was here is kept, and listened for; 0: not at all."""
 
 
 @dataclass(slots=True)
@@ -70,10 +76,13 @@ class Host:
         self.awake: dict[ContinuationId, Awake] = {}
         self.ticks = 0
         self.fenced = 0
+        self.observe: Callable[[float], None] = _to_nobody
+        """Told of each tick that ended in the store, how many seconds after its adoption."""
         self._settings = settings
         self._around = around
         self._signals = signals
         self._holder = settings.holder
+        self._residents = Residents(settings.linger_ms)
         self._names = itertools.count(1)
         self._listening = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -103,6 +112,11 @@ class Host:
         """No further continuation is adopted; idle slots end at their next look."""
         self._stopping.set()
 
+    def hand_back(self) -> None:
+        """Ticks under way are interrupted and handed back, as tries that do not count."""
+        for awake in self.awake.values():
+            awake.task.cancel()
+
     async def _slot(self) -> None:
         taken: Taken | None = None
         while not (self._stopping.is_set() and taken is None):
@@ -125,10 +139,22 @@ class Host:
     async def _adopt(self) -> Taken | None:
         settings, holder = self._settings, self._holder
         for number in range(settings.partitions):
-            adopted = await self._around.store.adopt(settings.pool, holder, settings.lease_ms, Partition(number))
+            known = self._residents.now()
+            adopted = await self._around.store.adopt(
+                settings.pool, holder, settings.lease_ms, Partition(number), None, self._linger(known)
+            )
             if adopted is not None:
-                return adopted, holder
+                return _whole(adopted, known), holder
         return None
+
+    def _linger(self, known: Mapping[ContinuationId, Resident]) -> Linger | None:
+        """What this process says of itself; by its name it is roused where one step of the store sees all it holds."""
+        settings = self._settings
+        if settings.linger_ms == 0:
+            return None
+        listens_ms = 2 * settings.idle_ms if settings.partitions == 1 and not self._stopping.is_set() else 0
+        room = len(self.awake) + 1 < settings.slots
+        return Linger({cid: resident.epoch for cid, resident in known.items()}, listens_ms, room)
 
     def _rename(self) -> None:
         """What may be held unknown to us keeps the old name, whose lease is renewed only for what is known."""
@@ -139,7 +165,8 @@ class Host:
         async with self._listening:
             if self._stopping.is_set():
                 return
-            signal = self._signals.wait(ready_signal(self._settings.pool), self._settings.idle_ms)
+            own, pool = ready_signal(own_name(self._holder)), ready_signal(self._settings.pool)
+            signal = self._signals.wait(own, self._settings.idle_ms, pool)
             await _first(signal, self._stopping.wait())
 
     async def _tick(self, adopted: Adopted, holder: HolderId) -> Taken | None:
@@ -153,6 +180,7 @@ class Host:
                 outcome = await self._outcome(task)
                 return await self._write(adopted, outcome)
             finally:
+                self.observe(monotonic() - mine.since)
                 if self.awake.get(adopted.cid) is mine:  # a lease lost and adopted anew by another slot of this process
                     del self.awake[adopted.cid]
 
@@ -171,11 +199,13 @@ class Host:
         if isinstance(outcome, Held):
             await self._around.store.hold(outcome)
             return None
+        mine = self._residents.resident(outcome.epoch, outcome.checkpoint)
         while True:
             settings, holder = self._settings, self._holder
             following = None if self._stopping.is_set() else (settings.pool, holder, settings.lease_ms)
+            known = {**self._residents.now(), outcome.cid: mine}
             try:
-                committed = await self._around.store.commit(outcome, following)
+                committed = await self._around.store.commit(outcome, following, self._linger(known))
             except StoreUnavailable as error:
                 log.warning("commit_unknown", error=str(error))
                 self._rename()
@@ -191,7 +221,9 @@ class Host:
                 return None
             else:
                 self.ticks += 1
-                return None if committed.next is None else (committed.next, holder)
+                if outcome.status not in TERMINAL:
+                    self._residents.keep(outcome.cid, mine)
+                return None if committed.next is None else (_whole(committed.next, known), holder)
 
     async def _release(self, adopted: Adopted, back: HandBack) -> None:
         await self._around.store.release(adopted.cid, adopted.epoch, back.retry_in_ms, back.error, back.counts)
@@ -219,6 +251,15 @@ class Host:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _to_nobody(_seconds: float) -> None:
+    """Nobody wants to know."""
+
+
+def _whole(adopted: Adopted, known: Mapping[ContinuationId, Resident]) -> Adopted:
+    """With its checkpoint: that of the store, or, where the store says that it is the same, what was kept."""
+    return adopted if adopted.checkpoint else replace(adopted, checkpoint=known[adopted.cid].checkpoint)
 
 
 async def _first(*waits: Coroutine[Any, Any, object]) -> None:

@@ -36,6 +36,7 @@ from maestro.mesh.event import Event
 from maestro.mesh.schemas import OPEN, EventTypes
 from maestro.runtime.backend import Backend
 from maestro.runtime.ports import PROJECT, RELAY, TIMERS, Projected, Projection
+from maestro.runtime.treasury import Treasury
 from maestro.tick.store import OutboxRow
 from maestro.tick.watches import Watch
 
@@ -76,6 +77,8 @@ class Timekeeper:
     worst_lateness_ms: int = 0
     fired: int = 0
     idle_ms: int = IDLE_MS
+    observe: Callable[[int], None] = lambda _late_ms: None
+    """Told of each timer that fired, how many ms after its moment."""
     _listening: "asyncio.Task[bool] | None" = None
 
     async def step(self) -> int:
@@ -83,7 +86,9 @@ class Timekeeper:
             *(self.backend.timers.fire(partition) for partition in partitions_of(self.backend))
         )
         self.fired += sum(look.count for look in looks)
-        self.worst_lateness_ms = max([self.worst_lateness_ms, *(late for look in looks for late in look.lateness_ms)])
+        for late_ms in (late for look in looks for late in look.lateness_ms):
+            self.worst_lateness_ms = max(self.worst_lateness_ms, late_ms)
+            self.observe(late_ms)
         ahead = [look.next_due_ms - look.now_ms for look in looks if look.next_due_ms is not None]
         return max(0, min([self.idle_ms, *ahead]))
 
@@ -103,11 +108,13 @@ class Timekeeper:
 
 @dataclass(slots=True)
 class Reaper:
-    """What holders without a lease held is ready again."""
+    """What holders without a lease held is ready again; what was left half done with accounts is finished."""
 
     backend: Backend
     look_ms: int = 1_000
     reclaimed: int = 0
+    treasury: Treasury | None = None
+    """None where nobody has an account."""
 
     async def step(self) -> int:
         for partition in partitions_of(self.backend):
@@ -116,6 +123,8 @@ class Reaper:
                 self.reclaimed += count
                 if count:
                     log.warning("lease_expired", holder=holder, continuations=count)
+        if self.treasury is not None:
+            await self.treasury.look()
         return self.look_ms
 
     async def wait(self, pause_ms: int) -> None:

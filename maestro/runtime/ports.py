@@ -13,9 +13,10 @@ from maestro.ids import ContinuationId, HolderId, Partition, TimeMs
 from maestro.mesh.event import Event
 from maestro.tick.store import OutboxRow
 
-TIMERS, RELAY, PROJECT, PLACE, CLOCK = "timers", "relay", "project", "place", "clock"
+TIMERS, RELAY, PROJECT, PLACE, CLOCK, CALLS = "timers", "relay", "project", "place", "clock", "calls"
 """Signals beside `ready_signal(pool)`; `place` tells of a ready continuation that wants an actor of its own, `clock`
-that a virtual clock was moved. A signal rouses one sleeper: loops of different kinds never sleep on the same one."""
+that a virtual clock was moved, `calls` of a model call that was placed. A signal rouses one sleeper: loops of different
+kinds never sleep on the same one."""
 DEDICATED = "dedicated-"
 """A pool of this prefix belongs to one continuation, whose id follows."""
 
@@ -31,7 +32,14 @@ class Leases(Protocol):
         ...
 
     async def reclaim(self, holder: HolderId, partition: Partition) -> int:
-        """All that `holder` held is ready again under epoch + 1, so that the old holder is fenced; returns how many."""
+        """All that `holder` held is ready again under epoch + 1, so that the old holder is fenced; returns how many.
+
+        It is roused by its own name no more: what it was roused for is everybody's.
+        """
+        ...
+
+    async def tell_room(self, pool: str, places: int, most: int) -> None:
+        """What a pool has room for now, and at most, is among the counts: `pool_places:POOL`, `pool_most:POOL`."""
         ...
 
 
@@ -106,8 +114,8 @@ class Projections(Protocol):
 
 
 class Signals(Protocol):
-    async def wait(self, name: str, timeout_ms: int) -> bool:
-        """True as soon as `name` was signalled in any partition, False after `timeout_ms` of real time."""
+    async def wait(self, name: str, timeout_ms: int, *others: str) -> bool:
+        """True as soon as `name` or one of `others` was signalled in any partition, else False after `timeout_ms`."""
         ...
 
     async def rouse(self, name: str) -> None:

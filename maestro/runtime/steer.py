@@ -19,6 +19,7 @@ from maestro.continuation.lineage import common_ancestor, forked
 from maestro.continuation.mail import Control, Kind, Mail
 from maestro.errors import Conflict, ContinuationAlreadyTerminalError, InvalidInput
 from maestro.ids import ContinuationId, MailId, Rev, derived_token, new_continuation_id, new_token, partition_of
+from maestro.runtime.treasury import grant_from
 from maestro.runtime.verbs import Installation, checkpoint_at, checkpoint_of, glance_of
 from maestro.tick.birth import born
 from maestro.tick.orders import FATES
@@ -112,10 +113,18 @@ async def rebudget(
 ) -> Ledger:
     """The grant has changed, or is what `exactly` says, once per `key`; whoever waits for money goes on.
 
+    What comes in or goes out is its account's, where its family has one.
+
     Raises:
-        BudgetExceededError: it would be less than what is spent, reserved and lent.
+        BudgetExceededError: it would be less than what is spent, reserved and lent; its account has not so much left.
     """
-    return await at.backend.steering.rebudget(cid, more, less, key or new_token("rebudget"), exactly, by)
+    key, account = key or new_token("rebudget"), (await glance_of(at, cid)).account
+    if account is None or not (more or exactly):
+        return await at.backend.steering.rebudget(cid, more, less, key, exactly, by)
+    if less or exactly:
+        told = f"{cid} draws on the account {account}"
+        raise InvalidInput(told, field="budget", hint="give more (+N) or take back (-N), one at a time")
+    return await grant_from(at.backend, account, cid, more, key, by)
 
 
 async def fork(

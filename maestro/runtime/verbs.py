@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
+from maestro.budget.accounts import check_path
 from maestro.budget.ledger import Ledger
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.bounds import TTL_DEFAULTS, UNBOUNDED, Bounds, TtlDefaults
@@ -38,8 +39,10 @@ from maestro.ids import (
 from maestro.policy.decision import POLICY_VERSION
 from maestro.runtime.asked import approval_of, question_of
 from maestro.runtime.backend import Backend
+from maestro.runtime.treasury import start_funded
 from maestro.tick.birth import born, root_of
 from maestro.tick.records import Glance
+from maestro.tick.store import Birth
 
 PERSON = "person"
 
@@ -53,6 +56,8 @@ class Installation:
     default_budget: BudgetVector
     defaults: TtlDefaults = TTL_DEFAULTS
     policy_version: str = str(POLICY_VERSION)
+    account: str | None = None
+    """Out of which account a root is lent its budget that is started without naming one."""
 
     @property
     def tenant(self) -> TenantId:
@@ -74,6 +79,8 @@ class Start:
     bounds: Bounds = UNBOUNDED
     scopes: tuple[str, ...] = ()
     """What it, and whoever descends from it, may use tools for."""
+    account: str | None = None
+    """Out of which account its budget is lent; None asks nobody."""
 
 
 async def start(at: Installation, asked: Start) -> ContinuationId:
@@ -82,6 +89,7 @@ async def start(at: Installation, asked: Start) -> ContinuationId:
     Raises:
         InvalidInput: a name that is none.
         Conflict: a living continuation has that name, and is not to be superseded.
+        BudgetExceededError: an account of the path has not so much left.
     """
     check_label(asked.behaviour, "behaviour")
     if asked.name is not None:
@@ -92,8 +100,16 @@ async def start(at: Installation, asked: Start) -> ContinuationId:
     pool = f"dedicated-{cid}" if asked.pool == "dedicated" else check_label(asked.pool, "pool")
     first = root_of(cid, at.tenant, asked.behaviour, asked.goal, now_ms, pool=pool, name=asked.name, input=asked.input)
     first = first.model_copy(update={"bounds": asked.bounds.over(at.defaults), "scopes": asked.scopes})
-    birth = born(first, asked.budget or at.default_budget, at.seal)
-    await at.backend.store.create(replace(birth, supersedes=_superseded_by(cid, now_ms)) if asked.supersede else birth)
+    supersedes = _superseded_by(cid, now_ms) if asked.supersede else None
+
+    def birth(grant: BudgetVector) -> Birth:
+        return replace(born(first, grant, at.seal), supersedes=supersedes)
+
+    budget, account = asked.budget or at.default_budget, asked.account or at.account
+    if account is None:
+        await at.backend.store.create(birth(budget))
+    else:
+        await start_funded(at.backend, check_path(account), cid, budget, birth)
     return cid
 
 

@@ -32,6 +32,18 @@ class Redecided:
     old: Decision
     """What today's kernel says under the terms of then."""
     new: Decision
+    at_ms: int = 0
+    """When the tick began."""
+
+    @property
+    def told(self) -> str:
+        """What would be decided, in the words of the journal."""
+        return f"{self.new.step}: {self.new.reason}" if self.new.go_on else f"nothing: {self.new.reason}"
+
+    @property
+    def differs(self) -> bool:
+        """True when something else would be done: another step, or none."""
+        return not self.new.go_on or self.recorded.partition(":")[0] != self.new.step
 
     @property
     def delta_usd_micros(self) -> int:
@@ -56,7 +68,8 @@ async def redecided(at: Installation, cid: ContinuationId, policy: Policy) -> li
             if note.question is not None:
                 question = await _question(at, cid, note)
                 new = decide(replace(question, config=policy.config))
-                rows.append(Redecided(record.rev, note.ordinal, note.decision or "", decide(question), new))
+                place = record.rev, note.ordinal, note.decision or ""
+                rows.append(Redecided(*place, decide(question), new, record.started_at_ms))
     return rows
 
 

@@ -5,12 +5,13 @@
     delete_child     not_found · running · restarting · simple_one_for_one
     terminate_child  not_found
     spawn_child      no_template
+    renew_children   (not OTP's: another place for what runs)
 
 Invariant: a request that is refused changes nothing. Not here: exits (`machine`).
 Source: Erlang/OTP `supervisor`, the functions of the same names; DynamicSupervisor for `dynamic` without a template.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from pydantic import JsonValue
@@ -18,7 +19,16 @@ from pydantic import JsonValue
 from maestro.errors import Conflict, InvalidInput
 from maestro.supervision.moves import down, known, stops, sweeps
 from maestro.supervision.spec import ChildSpec, check_significance
-from maestro.supervision.state import Action, Child, Counts, Decided, StartChild, SupervisorState
+from maestro.supervision.state import (
+    Action,
+    Child,
+    Counts,
+    Decided,
+    StartChild,
+    StartTogether,
+    StopTogether,
+    SupervisorState,
+)
 
 ON_ITS_WAY = ("starting", "resuming", "waiting", "restarting")
 
@@ -88,6 +98,24 @@ def restart_child(state: SupervisorState, child_id: str) -> Decided:
     """
     child = _known_stopped(state, child_id)
     return state.put(replace(child, standing="resuming")), (StartChild(child.spec),)
+
+
+def renew_children(state: SupervisorState, child_ids: Collection[str]) -> Decided:
+    """Those of them that run have fresh incarnations, at their old places, stopped in order first; no failure of any.
+
+    A temporary one is only stopped. Whoever does not come up is restarted like one that failed.
+    """
+    _require_up(state)
+    running = [child for child in state.children if child.id in child_ids and child.standing == "running"]
+    # what `on_started` counts is taken off first: none of these is a restart
+    back = [replace(child, standing="restarting", incarnation=None, restarts=child.restarts - 1) for child in running]
+    back = [child for child in back if child.spec.restart != "temporary"]
+    if not running:
+        return state, ()
+    return down(state, running).put(*back), (
+        StopTogether(stops(running)),
+        StartTogether(tuple(child.spec for child in back)),
+    )
 
 
 def delete_child(state: SupervisorState, child_id: str) -> SupervisorState:

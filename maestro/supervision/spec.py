@@ -35,6 +35,7 @@ ChildType = Literal["worker", "supervisor"]
 Shutdown = Literal["brutal_kill", "infinity"] | int
 
 WORKER_SHUTDOWN_MS = 5_000  # OTP's default for a worker; a supervisor gets "infinity" for its subtree
+HUNG_MS = 30_000  # by then a swap storm is over; and who computes for so long between two awaits holds up all others
 START_MS = 60_000  # a new process on a loaded 2-core machine takes 0.5 to 3 s; an engine that loads weights up to 40 s
 MAX_MS = 86_400_000
 
@@ -98,6 +99,8 @@ class Resources(BaseModel):
     labels: Mapping[str, str] = {}
     """Node labels that must match; no node has them: the child waits, and fails its start deadline."""
     runtime_env: Mapping[str, JsonValue] = {}
+    node: str | None = None
+    """Ray's id of the node that is tried first; where that is gone or full, any other will do."""
 
     @field_validator("num_cpus", "num_gpus")
     @classmethod
@@ -128,6 +131,8 @@ class ChildSpec(BaseModel):
     """How to end it: at once, after so many ms of grace, or when it is done; None is OTP's default for its type."""
     start_ms: Annotated[int, _count("start_ms", 1, MAX_MS)] = START_MS
     """How long its constructor and `ready()` may take together; a supervisor's subtree comes on top."""
+    hung_ms: Annotated[int, _count("hung_ms", 1, MAX_MS)] = HUNG_MS
+    """How long it may leave `ready()` unanswered once it has started, before its process is ended."""
     type: Annotated[ChildType, _one_of("type", get_args(ChildType))] = "worker"
     significant: StrictBool = False
     resources: Resources = Resources()

@@ -34,6 +34,7 @@ from maestro.tick.workbench import Workbench
 from maestro.tools.calls import InlineTools
 from maestro.tools.registry import Toolbox
 
+LINGER_MS = 2_000  # longer than most sleeps between two wakes here, shorter than some
 PAGER_RETRY_MS = 500
 HEARD = 0.7  # how many deaths are told at once; the others are found by the end of a lease
 PAGER, POOL = "pager", "pool/default/"
@@ -215,7 +216,7 @@ class Crew:
             make_mind=lambda adopted, before, journal, inbox: ThinkingMind(faculties, adopted, before, journal, inbox),
         )
         pace = self._with.pace
-        how = HostSettings("default", holder, pace.partitions, pace.slots, pace.lease_ms, pace.idle_ms)
+        how = HostSettings("default", holder, pace.partitions, pace.slots, pace.lease_ms, pace.idle_ms, LINGER_MS)
         return Host(how, around, backend.signals)
 
 

@@ -59,7 +59,7 @@ class Format(Protocol):
 
 def format_of(path: str) -> Format:
     """Whose path that is."""
-    if path.endswith("/invoke"):
+    if path.endswith(("/invoke", "/invoke-with-response-stream")):
         return Bedrock()
     return Anthropic() if path.endswith("/messages") else OpenAI()
 
@@ -92,7 +92,7 @@ class OpenAI:
         return {"error": {"message": refusal.message, "type": kind, "param": None, "code": refusal.kind}}, {}
 
 
-_ANTHROPIC_STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+ANTHROPIC_STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _ANTHROPIC_ERRORS = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -118,7 +118,7 @@ class Anthropic:
             "role": "assistant",
             "model": body.get("model"),
             "content": content,
-            "stop_reason": _ANTHROPIC_STOPS.get(say.stop, say.stop),
+            "stop_reason": ANTHROPIC_STOPS.get(say.stop, say.stop),
             "stop_sequence": None,
         }
         counted: JsonObject = {

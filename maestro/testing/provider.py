@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from maestro.testing.formats import JsonObject, Refusal, Say, format_of
+from maestro.testing.streams import content_type, frames, is_stream
 
 __all__ = [
     "Act",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 _HEADERS = {"content-type": "application/json", "connection": "close"}
+FRAMES_BEFORE_CUT = 4  # in each format that is behind the first words, and before any usage that counts
 SLICE_S = 0.05  # how soon a hanging answer notices that the server closes
 
 
@@ -221,6 +223,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the client went away: that is what some acts are about
 
     def _perform(self, act: Act, body: JsonObject) -> None:
+        if is_stream(self.path, body) and isinstance(act, Say | Cut | Trickle):
+            self._stream(act, body)
+            return
         match act:
             case Say():
                 self.server.fake.bill(act)
@@ -275,6 +280,23 @@ class _Handler(BaseHTTPRequestHandler):
             if self.server.fake.closing.wait(every_s):
                 break
         self.close_connection = True
+
+    def _stream(self, act: "Say | Cut | Trickle", body: JsonObject) -> None:
+        """An answer in frames, each a chunk of its own; one that is cut ends behind its first words."""
+        say = act if isinstance(act, Say) else act.say
+        self.server.fake.bill(say)
+        self.send_response(200)
+        for name, text in (("content-type", content_type(self.path)), ("transfer-encoding", "chunked")):
+            self.send_header(name, text)
+        self.end_headers()
+        self.close_connection = True
+        sent = frames(self.path, say, body)
+        for frame in sent[: FRAMES_BEFORE_CUT if isinstance(act, Cut) else None]:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(frame), frame))
+            if isinstance(act, Trickle) and self.server.fake.closing.wait(act.every_s):
+                return
+        if not isinstance(act, Cut):
+            self.wfile.write(b"0\r\n\r\n")
 
     def _hold(self) -> None:
         """Returns when the client has gone away or the server closes."""

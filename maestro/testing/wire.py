@@ -27,6 +27,8 @@ FAULTY = (
     "blocks",
     "moves",
     "tools",
+    "accounts",
+    "placements",
 )
 AWAY_S = 0.25  # how long a broken connection stays broken
 NOTICEABLE_S = 1e-3  # a reply faster than this has taken no time
@@ -92,11 +94,11 @@ class Wire:
         await self._return(fault, breaks)
         return reply
 
-    async def wait(self, act: Act, name: str, timeout_ms: int) -> bool:
+    async def wait(self, act: Act, name: str, timeout_ms: int, *others: str) -> bool:
         """A wait for a signal, which may be lost: then the sleeper sleeps on until its time is over."""
         await self.process.present()
         fault = self._nemesis.strike(self.process.name, "signals.wait")
-        roused = bool(await act(name, timeout_ms))
+        roused = bool(await act(name, timeout_ms, *others))
         if roused and fault is Fault.LOST_SIGNAL:
             await asyncio.sleep(timeout_ms / 1000)
             return False
@@ -157,8 +159,8 @@ class _FaultySignals:
     def __init__(self, signals: Any, wire: Wire) -> None:
         self._signals, self._wire = signals, wire
 
-    async def wait(self, name: str, timeout_ms: int) -> bool:
-        return await self._wire.wait(self._signals.wait, name, timeout_ms)
+    async def wait(self, name: str, timeout_ms: int, *others: str) -> bool:
+        return await self._wire.wait(self._signals.wait, name, timeout_ms, *others)
 
     async def rouse(self, name: str) -> None:
         await self._signals.rouse(name)
@@ -175,6 +177,7 @@ def behind(wire: Wire, backend: Backend) -> Backend:
         sources=backend.sources,
         claims=backend.claims,
         notices=backend.notices,
+        nodes=backend.nodes,
         close=backend.close,
         **faulty,
     )

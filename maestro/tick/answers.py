@@ -8,9 +8,10 @@ from pydantic import JsonValue
 from maestro.budget.vector import BudgetVector
 from maestro.errors import ContinuationStateError, ModelError
 from maestro.ids import CallId, ContinuationId
-from maestro.pager.dispatch import ModelCallResult
+from maestro.pager.dispatch import Mode, ModelCallResult
+from maestro.pager.reply import Failure
 from maestro.pager.request import ModelRequest
-from maestro.tick.store import Journals
+from maestro.tick.journals import About, Journals
 
 
 class JournaledAnswers:
@@ -33,11 +34,30 @@ class JournaledAnswers:
         return ModelCallResult.model_validate(entry.answer) if entry.answered else None
 
     async def answered(self, request: ModelRequest, result: ModelCallResult) -> None:
-        await self._settle(request, result.model_dump(mode="json"), failed=False, charge=result.charge)
+        whole = result.model_dump(mode="json")
+        await self._settle(request, whole, failed=False, charge=result.charge, about=_told(result))
 
     async def failed(self, request: ModelRequest, error: ModelError, charge: BudgetVector) -> None:
-        told: JsonValue = {"code": error.code, "message": error.message, "hint": error.hint}
-        await self._settle(request, told, failed=True, charge=charge)
+        told: dict[str, JsonValue] = {"code": error.code, "message": error.message, "hint": error.hint}
+        if request.mode is not Mode.SYNC:  # nobody waits for it: such facts as when to come back are told from here
+            told["facts"] = dict(Failure.of(error).facts)
+        await self._settle(request, told, failed=True, charge=charge, about={"error": error.code})
 
-    async def _settle(self, request: ModelRequest, answer: JsonValue, failed: bool, charge: BudgetVector) -> None:
-        await self._journals.settle(request.cid, request.ordinal, request.call_id, answer, failed, charge)
+    async def _settle(
+        self, request: ModelRequest, answer: JsonValue, failed: bool, charge: BudgetVector, about: About
+    ) -> None:
+        """The fact of the charge names the step that was asked for, and what was given."""
+        asked: About = {"step": request.step.value, "tier": request.tier.value}
+        given = request.cid, request.ordinal, request.call_id, answer, failed, charge
+        await self._journals.settle(*given, {**asked, **about})
+
+
+def _told(result: ModelCallResult) -> About:
+    """What is told of an answer beside its charge: who gave it, and what was read and written for it."""
+    by: About = {"provider": result.provider, "model": result.model, "latency_ms": result.latency_ms}
+    how: About = {
+        "advisor_consulted": result.advisor_consulted,
+        "attempts": result.attempts,
+        "estimated": result.estimated,
+    }
+    return {**by, **how, **result.usage.model_dump()}

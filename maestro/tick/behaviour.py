@@ -14,9 +14,12 @@ import typing
 from collections.abc import Iterable
 from typing import Any, ClassVar, Generic, TypeVar
 
+import orjson
+import structlog
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from maestro.budget.vector import BudgetVector
+from maestro.continuation.bounds import LARGE_STATE_BYTES
 from maestro.continuation.directive import Closing
 from maestro.continuation.mail import Kind, Mail
 from maestro.continuation.wait import WaitFor
@@ -26,6 +29,9 @@ from maestro.mesh.event import Event
 from maestro.tick.context import Tick
 from maestro.tick.merge import Merging
 from maestro.tick.migration import Chain, chain_of
+from maestro.tick.refusals import NO_RETRY, Refusals
+
+log = structlog.get_logger()
 
 S = TypeVar("S", bound=BaseModel)
 ENTRY_POINTS = "maestro.behaviours"
@@ -67,6 +73,8 @@ class Behaviour(Watching[S], Generic[S]):
     version: ClassVar[int] = 1
     pool: ClassVar[str] = "default"
     """`default`: one actor per awake continuation; `swarm`: many share one; `dedicated`: an actor of its own name."""
+    on_refusal: ClassVar[Refusals] = NO_RETRY
+    """What becomes of a tick whose model call was refused for good, where its code does not say."""
     offered: ClassVar[bool] = True
     """False for a kind that other code begets, and no person starts."""
     State: ClassVar[type[BaseModel]] = NoState
@@ -196,6 +204,27 @@ def state_of(behaviour: type[Behaviour[Any]], raw: JsonValue) -> BaseModel:
             f"{behaviour.name}: the stored state does not fit {behaviour.State.__name__}: {told}",
             hint="raise `version` and add a migration",
         ) from error
+
+
+def kept_state(state: BaseModel, most: int) -> JsonValue:
+    """The state as it is kept.
+
+    Raises:
+        InvalidInput: it has more than `most` bytes.
+    """
+    value = state.model_dump(mode="json")
+    size = len(orjson.dumps(value))
+    if size > most:
+        raise InvalidInput(
+            f"the state has {size} bytes, and may have {most}",
+            field="bounds.max_state_bytes",
+            hint="keep large material outside and refer to it, or start with a higher bound",
+            size=size,
+            limit=most,
+        )
+    if size > LARGE_STATE_BYTES:
+        log.warning("large_state", bytes=size, warned_from=LARGE_STATE_BYTES, refused_from=most)
+    return value
 
 
 class Repertoire:

@@ -6,9 +6,9 @@ the commit and happens after it, once.
 """
 
 from collections.abc import Sequence
-from typing import Generic, Literal, Protocol, TypeVar, overload
+from typing import Generic, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import Checkpoint
@@ -37,31 +37,25 @@ from maestro.continuation.mail import Kind, Mail, check_body, expiry
 from maestro.continuation.predicate import Predicate
 from maestro.continuation.supervision import Restart
 from maestro.continuation.wait import WAKE_TIMER, ApprovalResolution, OnApprovalTimeout, parts
-from maestro.errors import BudgetExceededError, InvalidInput, MalformedAnswer
+from maestro.errors import BudgetExceededError, InvalidInput
 from maestro.ids import ContinuationId, Rev, TimeMs, check_continuation_id, check_label, child_id, derived_token
 from maestro.mesh.subject import check_pattern, check_subject
 from maestro.tick.digest import Digest, digest_of
-from maestro.tick.editing import Editing, Looking
-from maestro.tick.thought import Thought
+from maestro.tick.thinking import Thinker, Thinking
 from maestro.tick.ties import Ties
 from maestro.tick.using import Hands, Using
 from maestro.tools.guard import shared_scopes
 
 State = TypeVar("State", bound=BaseModel)
-Answer = TypeVar("Answer", bound=BaseModel)
 
 MAX_SPAWNS = 16  # per tick; PROMISES B43
 
 
-class Mind(Hands, Looking, Protocol):
+class Mind(Hands, Thinker, Protocol):
     """Carries out the effects of one tick, in order and once."""
 
-    async def think(self, thought: Thought) -> str:
-        """The text of the model's answer, journaled."""
-        ...
 
-
-class Tick(Ties, Using, Editing, Generic[State]):
+class Tick(Ties, Using, Thinking, Generic[State]):
     """One tick of one continuation."""
 
     def __init__(
@@ -118,44 +112,6 @@ class Tick(Ties, Using, Editing, Generic[State]):
     def acts(self) -> tuple[Act, ...]:
         """The directives so far, in their order."""
         return tuple(self._acts)
-
-    @overload
-    async def think(
-        self, question: str, *, about: str = "", step: str = "sonnet", max_output_tokens: int = 800
-    ) -> str: ...
-    @overload
-    async def think(
-        self,
-        question: str,
-        *,
-        schema: type[Answer],
-        about: str = "",
-        step: str = "sonnet",
-        max_output_tokens: int = 800,
-    ) -> Answer: ...
-    async def think(
-        self,
-        question: str,
-        *,
-        schema: type[BaseModel] | None = None,
-        about: str = "",
-        step: str = "sonnet",
-        max_output_tokens: int = 800,
-    ) -> str | BaseModel:
-        """A model's answer to `question`, with the top of the field as its context.
-
-        Args:
-            schema: the answer comes as this model; without it, as text.
-            about: material that the question is about; it stands last in the prompt.
-            step: the gradient step to ask for; the policy kernel may decide for a cheaper one.
-
-        Raises:
-            BudgetExceededError: the worst price is more than is free; uncaught, the continuation waits on budget.
-            ModelError: no provider answered, or not as `schema` wants it; uncaught, the tick is tried again later.
-        """
-        thought = Thought(question, about, step, schema, max_output_tokens, self.edits)
-        text = await self._mind.think(thought)
-        return text if schema is None else _fitted(schema, text)
 
     def spawn(
         self,
@@ -375,13 +331,3 @@ def _timer_name(timer_id: str) -> str:
     if timer_id == WAKE_TIMER:
         raise InvalidInput(f"{WAKE_TIMER!r} is the timer of Sleep.until", field="timer_id", hint="choose another")
     return check_label(timer_id, "timer_id")
-
-
-def _fitted(schema: type[BaseModel], text: str) -> BaseModel:
-    try:
-        return schema.model_validate_json(text)
-    except ValidationError as error:
-        raise MalformedAnswer(
-            f"the answer does not fit {schema.__name__}: {error.errors()[0]['msg']}",
-            hint="what the schema cannot say to a model, check in the behaviour",
-        ) from error

@@ -28,6 +28,7 @@ from maestro.tick.blocks import Keeper
 from maestro.tick.caching import Cache
 from maestro.tick.interruption import Asked, Interrupted, Word, did_it, may_it
 from maestro.tick.journal import Answered, Journal, new_intent
+from maestro.tick.journals import About
 from maestro.tick.store import Adopted, JournalEntry
 from maestro.tick.using import Use
 from maestro.tick.workbench import Workbench
@@ -204,7 +205,8 @@ class Handiwork:
     async def _settle(self, entry: JournalEntry, answer: dict[str, JsonValue], charge: BudgetVector) -> Answered:
         """The outcome is journaled; the first one stays."""
         settle = self._bench.journals.settle
-        stands = await settle(self._adopted.cid, entry.ordinal, entry.call_id, answer, False, charge)
+        about: About = {"tool": answer.get("tool"), "cached": answer.get("cached") is True}
+        stands = await settle(self._adopted.cid, entry.ordinal, entry.call_id, answer, False, charge, about)
         if stands is not None and stands.answered:
             return stands.answer, stands.charge
         return answer, charge

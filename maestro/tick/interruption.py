@@ -1,10 +1,11 @@
-"""Interruptions: a tick that cannot go on without a person's word in its midst, and how it goes on with it.
+"""Interruptions: a tick that cannot go on without a word from outside in its midst, and how it goes on with it.
 
     an effect needs a word -> Interrupted -> commit: journal kept, mail unread, the question is the wait
     the word comes -> the same tick again, with the same mail; at that effect the word is found by its call id
 
 Two questions are asked so: may this tool be used (an approval), and did this call happen (a question), where an unsafe
-tool was begun and nothing is known of how it ended.
+tool was begun and nothing is known of how it ended. And so the answer to a model call is waited for that was placed
+(maestro.tick.placing).
 Invariants: pure; until the word has come no line of the behaviour runs; what the continuation waited for before is kept
 in the question, and goes on when the tick is over.
 
@@ -22,6 +23,7 @@ from maestro.continuation.mail import Mail
 from maestro.continuation.wait import (
     ApprovalResolution,
     BudgetGrant,
+    ExternalResult,
     Interruption,
     UserReply,
     WaitFor,
@@ -31,20 +33,20 @@ from maestro.continuation.wait import (
 from maestro.ids import CallId, derived_token
 from maestro.tick.store import Adopted
 
-Asked = UserReply | ApprovalResolution
+Asked = UserReply | ApprovalResolution | ExternalResult
 
 OUTCOME_TTL_MS = 24 * 3_600_000  # then it is escalated, and goes on being asked: it never expires by itself
 ANSWERS = "yes [RESULT AS JSON] | no | again"
 
 
 class Interrupted(BaseException):
-    """A person is asked before this tick goes on; nothing of it is committed.
+    """A person is asked, or an answer waited for, before this tick goes on; nothing of it is committed.
 
     Derives from BaseException, so that a greedy `except Exception` in a behaviour is interrupted all the same.
     """
 
     def __init__(self, asked: Asked) -> None:
-        super().__init__(f"a person is asked: {asked}")
+        super().__init__(f"the tick waits in its midst: {asked}")
         self.asked = asked
 
 
@@ -91,7 +93,7 @@ def interruption_of(wait: WaitFor | None) -> Asked | None:
     """The question that interrupts a tick, asked or still waiting for a person's attention; None where none does."""
     if isinstance(wait, BudgetGrant) and awaits_attention(wait):
         wait = wait.then
-    return wait if isinstance(wait, UserReply | ApprovalResolution) and wait.interrupts is not None else None
+    return wait if isinstance(wait, Asked) and wait.interrupts is not None else None
 
 
 def answers_to(asked: Asked, mail: tuple[Mail, ...]) -> tuple[tuple[int, Mail], ...]:

@@ -3,6 +3,8 @@
     compose the field -> decide the step -> reserve and journal the intent -> call
         -> (the pager journals and settles) -> answer
 
+A call that the kernel wants asynchronous, or in a batch, is placed in place of made: see maestro.tick.placing.
+
 Invariants: no call leaves without a durable reservation of its worst price; an answered question is never composed,
 decided or asked again; the decision, with the rule that fired, is journaled beside the intent.
 """
@@ -10,7 +12,7 @@ decided or asked again; the decision, with the rule that fired, is journaled bes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from pydantic import JsonValue
 
@@ -27,9 +29,11 @@ from maestro.field.editing import Reading, overridden
 from maestro.field.project import Weighed
 from maestro.field.shelf import Shelf
 from maestro.pager.advisor import reserved
+from maestro.pager.dispatch import Mode as CallMode
 from maestro.pager.dispatch import ModelCallResult
+from maestro.pager.placed import Placements
 from maestro.pager.prices import PriceTable
-from maestro.pager.request import ModelRequest, input_bound_tokens
+from maestro.pager.request import DEFAULT_DEADLINE_MS, ModelRequest, input_bound_tokens
 from maestro.policy.decision import Decision, Mode
 from maestro.policy.gradient import Step
 from maestro.policy.kernel import decide
@@ -38,9 +42,12 @@ from maestro.policy.question import Conditions, PolicyConfig, Question
 from maestro.policy.recorded import record_of, terms_of
 from maestro.tick.asking import Prompt, kept_prompt, prompt_of, read_prompt
 from maestro.tick.blocks import Keeper
+from maestro.tick.deciding import mode_of, step_of, words_of
 from maestro.tick.digest import in_prompt
 from maestro.tick.handiwork import Handiwork
+from maestro.tick.interruption import Interrupted
 from maestro.tick.journal import Answered, Journal, new_intent
+from maestro.tick.placing import PATIENCE, Abreast, Patience, failure_of, is_lost, lost, place
 from maestro.tick.store import Adopted, JournalEntry
 from maestro.tick.thought import Thought
 from maestro.tick.using import Use
@@ -74,6 +81,9 @@ class Faculties:
     keeper: Keeper
     bench: Workbench | None = None
     """What tools are used at; None where there are none."""
+    placements: Placements | None = None
+    """Where calls are placed that nobody waits for; None waits for all."""
+    patience: Patience = PATIENCE
     field_entries: int = FIELD_ENTRIES
     context_tokens: int = CONTEXT_TOKENS
 
@@ -92,6 +102,7 @@ class ThinkingMind:
         self._reads_untrusted = any(mail.trust == "untrusted" for mail in adopted.mail)
         self._taken: dict[int, BudgetVector] = {}
         self._hands: Handiwork | None = None
+        self._abreast = Abreast()
 
     async def top(self, n: int, edits: Edits | None = None) -> Sequence[Weighed]:
         if edits is not None:
@@ -126,20 +137,47 @@ class ThinkingMind:
 
     async def think(self, thought: Thought) -> str:
         ordinal = self._journal.next_ordinal()
+        try:
+            async with self._abreast.thought():
+                return _content(await self._thought(ordinal, thought))
+        except Interrupted:
+            await self._abreast.settled()
+            raise
+
+    async def _thought(self, ordinal: int, thought: Thought) -> JsonValue:
+        standing = self._journal.standing(ordinal)
+        if standing is not None and self._before.hold is None and _has_failed(standing, thought):
+            return await self._journal.answer(standing, _failed, self._keep)
         known = self._journal.known(ordinal, "model", thought.key)
         if known is not None and isinstance(known.question, dict) and "taint" in known.question:
             self._journal.taint[FIELD_TAINT] = None
         if known is not None and known.answered:
-            return _content(await self._journal.answer(known, _unreachable, self._keep))
+            return await self._journal.answer(known, _unreachable, self._keep)
         prompt = await self._prompt(thought, known)
         intended = known or await self._intend(ordinal, thought, prompt)
 
         async def ask(entry: JournalEntry) -> Answered:
-            result = await self._with.pager.call(self._request(entry, prompt))
+            request = self._request(entry, prompt)
+            if request.mode is not CallMode.SYNC:
+                await self._place(entry, request)
+            result = await self._with.pager.call(request)
             self._taken[ordinal] = result.charge
             return result.model_dump(mode="json"), result.charge
 
-        return _content(await self._journal.answer(intended, ask, self._keep))
+        return await self._journal.answer(intended, ask, self._keep)
+
+    async def _place(self, entry: JournalEntry, request: ModelRequest) -> NoReturn:
+        """The call is in the store, for whoever answers calls that nobody waits for.
+
+        Raises:
+            Interrupted: the tick goes on with the answer.
+            AnswerLost: nobody answered it in time.
+        """
+        assert self._with.placements is not None  # noqa: S101 - _request says so
+        if is_lost(self._journal.words.get(entry.call_id), self._adopted.tries):
+            raise lost(entry)
+        now_ms = self._adopted.now_ms
+        raise Interrupted(await place(self._with.placements, request, now_ms, self._with.patience))
 
     async def _intend(self, ordinal: int, thought: Thought, prompt: Prompt) -> JournalEntry:
         """The decision is journaled and its worst price reserved; what is intended already is not decided again.
@@ -156,7 +194,7 @@ class ThinkingMind:
         if FIELD_TAINT in self._journal.taint:
             put_under["taint"] = "untrusted"
         await self._with.keeper.keep(self._adopted.cid, blocks, self._adopted.now_ms)
-        intent = new_intent(ordinal, "model", thought.key, price, _words(decision))
+        intent = new_intent(ordinal, "model", thought.key, price, words_of(decision))
         entry = await self._journal.intend(replace(intent, asked=asked, question=put_under))
         self._taken[ordinal] = price
         return entry
@@ -182,7 +220,7 @@ class ThinkingMind:
 
     def _question(self, thought: Thought, prompt: Prompt) -> Question:
         try:
-            asked = Step(thought.step)
+            asked = None if thought.step is None else Step(thought.step)
         except ValueError:
             raise InvalidInput(
                 f"{thought.step!r} is no step", field="step", hint=f"use one of {', '.join(Step)}"
@@ -191,6 +229,7 @@ class ThinkingMind:
             size=CallSize(prompt.tokens, prompt.max_output_tokens),
             prices=self._with.prices.expected(),
             asked=asked,
+            signals=thought.signals,
             budget=(self._accounts(),),
             conditions=self._conditions(),
             config=self._with.config,
@@ -241,7 +280,9 @@ class ThinkingMind:
         return reserved(self._with.prices, decision.step, bound, prompt.max_output_tokens)
 
     def _request(self, entry: JournalEntry, prompt: Prompt) -> ModelRequest:
-        step = _decided(entry)
+        step, mode = step_of(entry), mode_of(entry)
+        if self._with.placements is None or not self._journal.may_ask:
+            mode = CallMode.SYNC
         return ModelRequest(
             call_id=entry.call_id,
             cid=self._adopted.cid,
@@ -254,6 +295,8 @@ class ThinkingMind:
             answer_schema=prompt.answer_schema,
             max_output_tokens=prompt.max_output_tokens,
             price=entry.price,
+            deadline_ms=DEFAULT_DEADLINE_MS if mode is CallMode.SYNC else self._with.patience.of(mode),
+            mode=mode,
             use_advisor=step.advisor,
             manifest_hash=prompt.manifest_hash,
             stable_messages=stable_messages([message.content for message in prompt.messages]),
@@ -268,10 +311,11 @@ def _content(answer: JsonValue) -> str:
     return str(answer["content"]) if isinstance(answer, dict) else str(answer)
 
 
-def _words(decision: Decision) -> str:
-    return f"{decision.step}: {decision.reason}"
+def _has_failed(standing: JournalEntry, thought: Thought) -> bool:
+    """True when this call was placed, and failed; what failed while a tick waited is asked anew by the next."""
+    same = standing.failed and (standing.kind, standing.key) == ("model", thought.key)
+    return same and mode_of(standing) is not CallMode.SYNC
 
 
-def _decided(entry: JournalEntry) -> Step:
-    """The step that an entry was journaled, and its price reserved, for."""
-    return Step((entry.decision or "").partition(":")[0])
+async def _failed(entry: JournalEntry) -> Answered:
+    raise failure_of(entry)

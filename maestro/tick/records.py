@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from maestro.budget.accounts import AccountPath
 from maestro.budget.ledger import Ledger
 from maestro.continuation.lifecycle import Hold
 from maestro.ids import ContinuationId, Partition, TimeMs
@@ -17,6 +18,15 @@ class Frost:
     at_ms: TimeMs
     scope: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """At which node one wakes: until it is unpinned, or once. `home` is the pool that it belongs to without it."""
+
+    node: str
+    stays: bool
+    home: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,10 @@ class Glance:
     """Where it lives now, when that is another store."""
     moved_by: str | None = None
     """By which export it left."""
+    account: AccountPath | None = None
+    """What has lent its family what it has."""
+    pin: Pin | None = None
+    """Where it has to wake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +117,5 @@ class Records(Protocol):
     async def dead_letters(self, partition: Partition, limit: int = 100) -> Sequence[bytes]: ...
 
     async def counts(self, partition: Partition) -> Mapping[str, int]:
-        """Totals since the store began (fenced, adopted, committed ...), depths now (ready:POOL, outbox, timers)."""
+        """Totals since the store began (fenced, adopted, committed ...), depths now (ready:POOL, held:HOLDER ...)."""
         ...

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
 import structlog
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.bounds import LARGE_STATE_BYTES, TTL_DEFAULTS, TtlDefaults
+from maestro.continuation.bounds import TTL_DEFAULTS, TtlDefaults
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.directive import Closing, Sleep
 from maestro.continuation.envelope import Envelope, Seal
@@ -29,18 +28,18 @@ from maestro.continuation.wait import BudgetGrant, wake_keys
 from maestro.errors import (
     BudgetExceededError,
     ContinuationStateError,
-    InvalidInput,
     MaestroError,
     MalformedAnswer,
     ProvidersExhausted,
     RecoverableModelError,
     StoreError,
+    TerminalModelError,
     TimedOut,
     Unservable,
 )
 from maestro.ids import Rev, TenantId, TimeMs
 from maestro.policy.decision import POLICY_VERSION
-from maestro.tick.behaviour import Behaviour, Repertoire, migrated, state_of
+from maestro.tick.behaviour import Behaviour, Repertoire, kept_state, migrated, state_of
 from maestro.tick.cleanup import FIRST_ORDINAL, cleaned_up, cleans_up
 from maestro.tick.codechange import withheld
 from maestro.tick.context import Mind, Tick
@@ -49,6 +48,7 @@ from maestro.tick.inheritance import legacies, take_in
 from maestro.tick.interruption import Asked, Interrupted, Word, answers_to, interruption_of, to_be_asked, went_on
 from maestro.tick.journal import Journal
 from maestro.tick.orders import as_it_stands, ended_by, order_to_end, thawed
+from maestro.tick.refusals import after_refusal
 from maestro.tick.store import Adopted, Batch, Commit, Held, Store
 from maestro.tick.supervising import after_crashes, recovered, used
 from maestro.tick.taint import taint_of
@@ -198,7 +198,7 @@ class _Attempt:
                 await tick.settled()
                 closing = await _played(behaviour(), tick, found)
             closing = closing or same_wait(self.before, (*inbox, *found.shown), found.lapsed)
-            transition = Transition(self._checked(tick.state), tick.acts, closing)
+            transition = Transition(kept_state(tick.state, self.before.bounds.max_state_bytes), tick.acts, closing)
             return self._fold(transition, inbox, positions, behaviour, journal, found=found)
         except Interrupted as interrupted:
             asked = to_be_asked(interrupted.asked, waited_for(self.before))
@@ -214,6 +214,8 @@ class _Attempt:
         except TimeoutError as error:
             late = f"the tick took longer than its deadline of {self._timeout_ms} ms"
             return self._failed(TimedOut(late) if deadline.expired() else error)
+        except TerminalModelError as error:
+            return self._refused(error, behaviour, journal, found)
         except Exception as error:  # noqa: BLE001 - user code may raise anything; Fenced, cancellation are no Exceptions
             return self._failed(error)
 
@@ -243,6 +245,18 @@ class _Attempt:
     def _tick(self, state: BaseModel, inbox: tuple[Mail, ...], journal: Journal) -> Tick[Any]:
         mind = self.around.make_mind(self.adopted, self.before, journal, inbox)
         return Tick(self.before, state, inbox, self.adopted.ledger.free, mind, self._rev, self._now_ms())
+
+    def _refused(
+        self, error: TerminalModelError, code: type[Behaviour[Any]], journal: Journal, found: Verdict
+    ) -> Outcome:
+        """A call was refused for good: what becomes of the tick, its behaviour says."""
+        inbox, positions = self._batch()
+        ended = after_refusal(code.on_refusal.to(error), str(error)[:2_000], self.before, inbox)
+        if ended is None:
+            return self._failed(error)
+        if ended.hold is not None:
+            return self._held(ended.hold, ended.hold_detail or "")
+        return self._fold(ended, inbox, positions, code, journal, found=found)
 
     def _failed(self, error: Exception) -> Outcome:
         told = failure(error)
@@ -365,26 +379,6 @@ class _Attempt:
     @property
     def _timeout_ms(self) -> int:
         return min(self.around.tick_deadline_ms, self.before.bounds.tick_timeout_ms or self.around.tick_deadline_ms)
-
-    def _checked(self, state: BaseModel) -> JsonValue:
-        """The state as it is kept.
-
-        Raises:
-            InvalidInput: it is larger than the bounds allow.
-        """
-        value, most = state.model_dump(mode="json"), self.before.bounds.max_state_bytes
-        size = len(orjson.dumps(value))
-        if size > most:
-            raise InvalidInput(
-                f"the state has {size} bytes, and may have {most}",
-                field="bounds.max_state_bytes",
-                hint="keep large material outside and refer to it, or start with a higher bound",
-                size=size,
-                limit=most,
-            )
-        if size > LARGE_STATE_BYTES:
-            log.warning("large_state", bytes=size, warned_from=LARGE_STATE_BYTES, refused_from=most)
-        return value
 
 
 async def _played(behaviour: Behaviour[Any], tick: Tick[Any], found: Verdict) -> Closing | None:

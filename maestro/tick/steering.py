@@ -47,6 +47,14 @@ class Steering(Protocol):
         """
         ...
 
+    async def soften(self, cid: ContinuationId, caps: BudgetVector, by: str = PERSON) -> Ledger:
+        """The soft caps are these, of each resource that is named; each border that is crossed by that is a fact.
+
+        Raises:
+            ContinuationAlreadyTerminalError: it has ended.
+        """
+        ...
+
     async def transfer(
         self, source: ContinuationId, to: ContinuationId, amount: BudgetVector, key: str, by: str = PERSON
     ) -> tuple[Ledger, Ledger]:

@@ -13,12 +13,14 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
+from maestro.budget.accounts import AccountPath
 from maestro.budget.ledger import Ledger
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.lifecycle import Hold, Status
 from maestro.continuation.mail import Mail
 from maestro.continuation.predicate import Predicate
 from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, Rev, TimeMs
+from maestro.tick.linger import Linger
 from maestro.tick.watches import Watch
 
 
@@ -37,6 +39,15 @@ class Birth:
     name: str | None = None
     supersedes: Mail | None = None
     """The order to end for whoever has the name: its owner gets it in the same step, and the name goes over."""
+    account: AccountPath | None = None
+    """What has lent its grant, and gets back what is left of it."""
+
+
+def born_fact(birth: Birth, parent: ContinuationId | None) -> dict[str, JsonValue]:
+    """What the feed tells of a birth."""
+    account: dict[str, JsonValue] = {"account": birth.account} if birth.account else {}
+    of: dict[str, JsonValue] = {"cid": birth.cid, "parent": parent, "root": birth.root, "behaviour": birth.behaviour}
+    return {"type": "born", **of, **account}
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,12 +279,19 @@ class Store(Protocol):
         ...
 
     async def adopt(
-        self, pool: str, holder: HolderId, lease_ms: int, partition: Partition, only: ContinuationId | None = None
+        self,
+        pool: str,
+        holder: HolderId,
+        lease_ms: int,
+        partition: Partition,
+        only: ContinuationId | None = None,
+        linger: Linger | None = None,
     ) -> Adopted | None:
         """The one of `pool` ready for longest, held by `holder` under epoch + 1; None if none is ready.
 
         Args:
             only: this one or none.
+            linger: what the holder has already, and whether it is roused by its own name from now on.
         """
         ...
 
@@ -288,8 +306,12 @@ class Store(Protocol):
         """
         ...
 
-    async def commit(self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None) -> Committed:
+    async def commit(
+        self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None, linger: Linger | None = None
+    ) -> Committed:
         """The tick is done, all of it or nothing. With (pool, holder, lease_ms), the next ready one is adopted too.
+
+        `linger` is as in `adopt`; what this very commit writes may be known already.
 
         Open reservations of the tick are charged in full: their outcome will not be known any more.
 
@@ -336,45 +358,4 @@ class Store(Protocol):
 
     async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
         """The holder's lease runs from now; returns those for which an order (not a mere grant) came since adoption."""
-        ...
-
-
-class Journals(Protocol):
-    """The journal as those see it who answer effects: by call id, without an epoch.
-
-    An answer is worth keeping whoever holds the continuation when it comes.
-    """
-
-    async def settle(
-        self, cid: ContinuationId, ordinal: int, call_id: CallId, answer: JsonValue, failed: bool, charge: BudgetVector
-    ) -> JournalEntry | None:
-        """The effect has its outcome and its reservation is settled with `charge`; returns the entry as it now stands.
-
-        The first good answer stays; repeated, nothing changes. A failure may be followed by an answer, never the other
-        way round. None when the journal has moved on: a reservation still open under that call is settled all the same,
-        and what a commit charged in full is charged as `refund` does.
-
-        Raises:
-            ContinuationNotFoundError: nobody has that id.
-        """
-        ...
-
-    async def refund(self, cid: ContinuationId, call_id: CallId, actual: BudgetVector) -> bool:
-        """A call that a commit charged in full, because nobody knew what it cost, costs `actual`.
-
-        Once per call; False, and nothing changes, where no such charge stands. What is free again is told to whoever
-        waits for money, and goes to the parent of one that has ended.
-
-        Raises:
-            ContinuationNotFoundError: nobody has that id.
-            ContinuationMovedError: it lives in another store, and its books with it.
-        """
-        ...
-
-    async def answer_of(self, cid: ContinuationId, call_id: CallId) -> JournalEntry | None:
-        """The entry of that call, answered or not; None when the journal has none or has moved on."""
-        ...
-
-    async def entries(self, cid: ContinuationId) -> Sequence[JournalEntry]:
-        """The journal of the open tick, in order; empty between ticks."""
         ...

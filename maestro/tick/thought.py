@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel, JsonValue
 
 from maestro.continuation.edits import Edits
+from maestro.policy.question import Signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +17,14 @@ class Thought:
 
     question: str
     about: str
-    step: str
+    step: str | None
+    """The gradient step that is asked for; None leaves it to the signals."""
     schema: type[BaseModel] | None
     max_output_tokens: int
     edits: Edits | None = None
     """How the context is shown to it, where this tick has changed that."""
+    signals: Signals = Signals()
+    """What is known about the work."""
 
     @property
     def json_schema(self) -> dict[str, JsonValue] | None:

@@ -29,6 +29,7 @@ from maestro.continuation.resume import MAX_ATTEMPTS_EXCEEDED
 from maestro.continuation.wait import (
     TTL_TIMER,
     ApprovalResolution,
+    ExternalResult,
     ScheduledWake,
     Simple,
     WaitFor,
@@ -41,6 +42,7 @@ from maestro.continuation.wait import (
 )
 from maestro.errors import InvalidInput
 from maestro.ids import MailId, TimeMs, check_continuation_id
+from maestro.pager.placed import ANSWERED
 from maestro.tick.alarm import caught_up
 from maestro.tick.ties import dragged_along, unheard
 from maestro.tick.transition import Transition
@@ -153,7 +155,11 @@ def _shown(at: Situation, heard: Sequence[Mail]) -> Verdict:
 
 
 def _is_stale(mail: Mail, open_: dict[str, ApprovalResolution], at: Situation) -> bool:
-    """An end that is not heard of, or a word on an action that is asked for otherwise by now: state or policy."""
+    """An end that is not heard of, an answer to a call that nobody waits for, or a word on what is asked otherwise."""
+    if mail.kind is Kind.RESULT and mail.subject == ANSWERED:
+        waits = waited_for(at.before)
+        open_calls = [part.operation_id for part in parts(waits) if isinstance(part, ExternalResult)] if waits else []
+        return mail.correlation not in open_calls
     if mail.kind is not Kind.APPROVAL:
         return unheard(at.before, mail)
     asked = open_.get(mail.correlation or "")

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from maestro.tick.store import Journals
+from maestro.tick.journals import Journals
 from maestro.tools.breaker import CLOSED, Breaker
 from maestro.tools.calls import InlineTools, ToolRecords, ToolRunner
 from maestro.tools.registry import Toolbox

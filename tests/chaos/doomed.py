@@ -129,7 +129,7 @@ class OneLook:
     def __init__(self) -> None:
         self.host: Host | None = None
 
-    async def wait(self, name: str, timeout_ms: int) -> bool:
+    async def wait(self, name: str, timeout_ms: int, *others: str) -> bool:
         assert self.host is not None
         self.host.stop()
         return False

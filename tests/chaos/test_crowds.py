@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from maestro.continuation.mail import Kind, Mail
 from maestro.errors import Fenced
 from maestro.ids import CallId, ContinuationId, HolderId, MailId, Rev, TenantId
 from maestro.runtime import verbs
+from maestro.runtime.capacity import counted, demand_of
 from maestro.runtime.host import Host, HostSettings
+from maestro.runtime.pooling import Pool, first, wanted
 from maestro.tick.behaviour import Behaviour
 from maestro.tick.context import Tick
 from maestro.tick.runner import run
@@ -28,6 +31,9 @@ from tests.stage import BOB, LEASE_MS, Stage
 
 ATTEMPTS, ROUNDS = 10_000, 10
 CROWD, POOL = 1_000, 8
+ELASTIC = Pool(min=1, max=POOL)
+THOUGHT_S = 0.02  # a crowd of these is more than one actor gets through before it is given company
+LOOK_S = 0.1
 AT_ONCE = 500
 PATIENCE_S = 120.0
 SERVED: list[ContinuationId] = []
@@ -47,6 +53,7 @@ class Counting(Behaviour[Count]):
 class Waiting(Behaviour[Count]):
     async def on_message(self, tick: Tick[Count], message: Mail) -> Closing | None:
         SERVED.append(tick.id)
+        await asyncio.sleep(THOUGHT_S)
         tick.state.seen += 1
         return None
 
@@ -105,7 +112,7 @@ async def test_of_ten_thousand_writes_of_stale_holders_none_is_accepted(redis: O
 
 @pytest.mark.shows("4.8")
 async def test_a_thousand_that_wake_at_once_are_all_served_oldest_first(redis: OwnRedis) -> None:
-    """Eight hosts with one slot each, as a pool of at most eight actors has."""
+    """A pool that may grow from one actor of one slot to eight, and asks for no more than that."""
     backend = await open_backend(redis.url, TenantId("crowd"))
     stage = Stage(backend, Waiting)
     crowd = [await stage.start(Waiting) for _ in range(CROWD)]
@@ -115,11 +122,12 @@ async def test_a_thousand_that_wake_at_once_are_all_served_oldest_first(redis: O
     for cid in crowd:
         await message(stage, cid, "wake")
     since = {cid: (await verbs.glance_of(stage.at, cid)).ready_since_ms for cid in crowd}
-    async with pool(stage, "second"):
+    async with elastic(stage) as sizes:
         await until_committed(stage, 2 * CROWD)
     order = {cid: place for place, cid in enumerate(sorted(crowd, key=lambda cid: (since[cid] or 0, cid)))}
     assert len(SERVED) == CROWD
     assert set(SERVED) == set(crowd), "each was served once"
+    assert (sizes[0], max(sizes)) == (1, POOL)
     ahead = max(abs(place - order[cid]) for place, cid in enumerate(SERVED))
     assert ahead < POOL, "nobody went before another that had waited longer, but for those under way together"
     await backend.close()
@@ -137,6 +145,36 @@ async def pool(stage: Stage, name: str) -> AsyncIterator[None]:
     for host in hosts:
         host.stop()
     await asyncio.gather(*serving)
+
+
+@asynccontextmanager
+async def elastic(stage: Stage) -> AsyncIterator[list[int]]:
+    """As many hosts serve as the rules of pools want, from one on; yields how many there were at each look."""
+    size, sizes = first(ELASTIC, 0), [ELASTIC.min]
+    async with asyncio.TaskGroup() as serving:
+        hosts: list[Host] = []
+
+        def fit() -> None:
+            for n in range(len(hosts), size.wanted):
+                how = HostSettings("default", HolderId(f"pool/default/{n}#c"), 1, idle_ms=200, linger_ms=30_000)
+                hosts.append(Host(how, stage.around, stage.backend.signals))
+                serving.create_task(hosts[-1].serve())
+
+        async def keep() -> None:
+            nonlocal size
+            while True:
+                await asyncio.sleep(LOOK_S)
+                demand = demand_of(await counted(stage.backend), "default")
+                size = wanted(ELASTIC, size, demand, int(monotonic() * 1_000))
+                sizes.append(size.wanted)
+                fit()
+
+        fit()
+        keeper = serving.create_task(keep())
+        yield sizes
+        keeper.cancel()
+        for host in hosts:
+            host.stop()
 
 
 async def until_committed(stage: Stage, ticks: int) -> None:

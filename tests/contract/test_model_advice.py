@@ -136,4 +136,5 @@ async def test_without_an_advisor_switched_on_or_priced_the_executor_answers_alo
         answer = await made.answer(asking(made, Step.HAIKU_ADVISOR))
         assert (answer.content, answer.advisor_consulted) == ("it is", False)
         assert CONSULT.name not in str(executor.calls[-1].body)
+        assert asking(made, Step.HAIKU_ADVISOR).price == asking(made, Step.HAIKU).price, "nobody pays for none"
     assert opus.calls == []

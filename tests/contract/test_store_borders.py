@@ -76,6 +76,31 @@ async def test_one_payment_across_all_borders_is_one_change_and_one_alert(world:
     assert await told(world, cid) == [("usd", "none", "floor"), ("usd", "alert")]
 
 
+@pytest.mark.spec("05.11")
+async def test_borders_are_counted_from_the_soft_cap_and_it_refuses_nothing(world: World) -> None:
+    steering, cid = world.backend.steering, await world.sleeper(money(usd=1_000))
+    await paid(world, cid, usd=100)
+    ledger = await steering.soften(cid, money(usd=200, tokens=50))
+    assert (ledger.account("usd").cap, ledger.account("usd").free) == (200, 900)
+    assert await told(world, cid) == [("usd", "none", "downshift")], "100 of 200 are left"
+    await paid(world, cid, usd=60)
+    assert await told(world, cid) == [("usd", "none", "downshift"), ("usd", "downshift", "floor"), ("usd", "alert")]
+    (alert,) = await feed(world, "budget_alert")
+    assert (alert["granted"], alert["soft_cap"], alert["spent"]) == (1_000, 200, 160)
+    await paid(world, cid, usd=700)
+    assert (await world.ledger(cid)).account("usd").spent == 860, "beyond it, the hard cap alone refuses"
+    await paid(world, cid, tokens=40)
+    assert (await told(world, cid))[-2:] == [("tokens", "none", "floor"), ("tokens", "alert")], "with no hard cap, too"
+    await steering.soften(cid, money(usd=5_000, tokens=50_000))
+    assert (await told(world, cid))[3:] == [
+        ("tokens", "none", "floor"),
+        ("tokens", "alert"),
+        ("tokens", "floor", "none"),
+    ], "no soft cap lifts the hard one"
+    with pytest.raises(ContinuationNotFoundError):
+        await steering.soften(ContinuationId(f"{'0' * 22}-0"), money(usd=1))
+
+
 async def test_what_is_reserved_and_given_back_crosses_nothing(world: World) -> None:
     cid = await world.sleeper(money(usd=1_000))
     adopted = await world.woken(cid)

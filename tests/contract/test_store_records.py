@@ -3,7 +3,7 @@
 import orjson
 
 from maestro.ids import Partition
-from tests.contract.support import World, control, finish, letter, money
+from tests.contract.support import BOB, World, control, finish, letter, money
 
 
 async def test_the_log_is_read_in_slices_with_the_times_of_its_commits(world: World) -> None:
@@ -100,3 +100,16 @@ async def test_partitions_show_their_own_only(world: World) -> None:
         expected = [cid] if number == world.partition else []
         assert list(await world.backend.records.ids(Partition(number))) == expected
         assert bool(await world.backend.records.feed(Partition(number))) == bool(expected)
+
+
+async def test_counts_tell_who_holds_how_many_and_what_room_a_pool_has(world: World) -> None:
+    await world.root()
+    await world.root()
+    await world.take(BOB)
+    await world.take(BOB)
+    assert await world.count(f"held:{BOB}") == 2
+    await world.backend.leases.reclaim(BOB, world.partition)
+    assert await world.count(f"held:{BOB}") == 0
+    await world.backend.leases.tell_room("default", 3, 8)
+    counts = await world.backend.records.counts(Partition(0))
+    assert (counts["pool_places:default"], counts["pool_most:default"]) == (3, 8)

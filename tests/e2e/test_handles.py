@@ -38,6 +38,8 @@ print(json.dumps({"tasks": [task.name for task in tasks], "actors": [actor.name 
 """
 
 
+@pytest.mark.spec("02.1")
+@pytest.mark.spec("02.6")
 @pytest.mark.parametrize("pool", ["default", "dedicated"])
 def test_another_process_finds_it_by_id_and_by_name_after_its_starter_ended(shared_site: Site, pool: str) -> None:
     name = f"found-{pool}"
@@ -75,6 +77,7 @@ def test_a_long_tick_is_a_running_task_of_that_name(shared_site: Site, pool: str
     eventually(lambda: shared_site.glance(handle).rev, lambda rev: rev == tick)
 
 
+@pytest.mark.spec("02.7")
 def test_every_actor_has_a_name_that_people_can_read(shared_site: Site) -> None:
     named = set(shared_site.python(LOOK)["actors"])
     pool = {f"pool/default/{place}" for place in range(1, shared_site.settings.pool_size + 1)}

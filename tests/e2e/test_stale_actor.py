@@ -10,6 +10,7 @@ from tests.e2e.support import Site, eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
+@pytest.mark.shows("4.4")
 def test_a_stale_actor_commits_nothing_and_its_attempt_is_counted(shared_site: Site) -> None:
     here = shared_site
     handle = here.start("counter", "--goal", "outlive its actor", name="stale")

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 import ray
@@ -37,6 +38,7 @@ MOURN = "tests.e2e.family:mourn"
 PATIENT = Intensity(max_restarts=10, max_seconds=60)
 WITHIN_S = 60.0
 LEASE_MS = 1_500
+HUNG_MS = 4_000  # a process of a busy machine answers within this
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,8 @@ def supervisor(name: str, *children: ChildSpec, **flags: Any) -> ChildSpec:
     return ChildSpec(id=name, type="supervisor", children=children, **flags)
 
 
+@pytest.mark.spec("02.2")
+@pytest.mark.spec("02.3")
 async def test_a_killed_child_is_back_and_its_sibling_did_not_notice(root: Any, folder: Path) -> None:
     before = await nodes(root)
     os.kill(before["a"]["pid"], signal.SIGKILL)
@@ -113,6 +117,7 @@ async def test_an_obituary_is_told_again_until_it_is_heard(root: Any, folder: Pa
     await eventually(lambda: nodes(root), lambda now: reborn(before, now, "b"))
 
 
+@pytest.mark.spec("02.3")
 async def test_one_for_all_stops_in_reverse_and_starts_in_order(root: Any, folder: Path) -> None:
     before, page = await nodes(root), len(lines_of(folder / "diary"))
     os.kill(before["d"]["pid"], signal.SIGKILL)
@@ -123,6 +128,7 @@ async def test_one_for_all_stops_in_reverse_and_starts_in_order(root: Any, folde
     assert lines == ["e stopped", "c stopped", "c started", "d started", "e started"]
 
 
+@pytest.mark.spec("02.3")
 async def test_rest_for_one_restarts_only_those_started_later(root: Any, folder: Path) -> None:
     before, page = await nodes(root), len(lines_of(folder / "diary"))
     await ray.get_actor("g", NAMESPACE).end.remote("a failure of its own")
@@ -176,6 +182,7 @@ async def test_f47_a_killed_root_is_restarted_by_ray_and_finds_its_tree_intact(r
     assert changed(after, again) == {"rest"}
 
 
+@pytest.mark.spec("02.2")
 async def test_f51_a_crash_loop_escalates_to_the_parent_that_starts_afresh(root: Any, folder: Path) -> None:
     doomed = supervisor("doomed", child("x", folder), child("y", folder), intensity=Intensity(max_restarts=1))
     await root.start_child.remote(doomed.model_dump_json())
@@ -234,6 +241,24 @@ async def test_f49_a_supervisor_and_all_its_children_killed_at_once_are_all_back
 
     assert changed(before, after) == {"rest", "f", "g", "h"}
     assert after["rest"]["restarts"] == before["rest"]["restarts"] + 1
+
+
+@pytest.mark.shows("4.4")
+async def test_f37_whoever_stands_still_is_ended_by_pid_and_back_worker_and_supervisor_alike(
+    root: Any, folder: Path
+) -> None:
+    still = child("still", folder).model_copy(update={"hung_ms": HUNG_MS})
+    watched = supervisor("watched", still, child("lively", folder), hung_ms=HUNG_MS)
+    await root.start_child.remote(watched.model_dump_json())
+    for name in ("still", "watched"):
+        before = await nodes(root)
+        os.kill(before[name]["pid"], signal.SIGSTOP)
+        after = await eventually(lambda: nodes(root), lambda now: reborn(before, now, name))  # noqa: B023 - called before the next one
+        assert changed(before, after) == {name}, "nobody else was disturbed"
+        assert not psutil.pid_exists(before[name]["pid"])
+        assert after[name]["last_exit"]["kind"] == "killed"
+    await root.terminate_child.remote("watched")
+    await root.delete_child.remote("watched")
 
 
 async def test_f50_of_a_crowd_that_dies_at_once_some_wait_to_restart_and_all_are_back(root: Any, folder: Path) -> None:

@@ -123,7 +123,7 @@ def test_pools_tells_who_waits_for_an_actor_and_for_how_long(maestro: Ask):
     assert rows["gpu"]["oldest_ms"] >= 3_600_000
     assert (rows["gpu"]["actors"], rows["gpu"]["waiting_to_restart"]) == (None, None), "Ray does not run here"
     title = " ".join(maestro("pools").out.splitlines()[0].split())
-    assert title == "POOL READY THE OLDEST FOR ACTORS WAITING TO RESTART"
+    assert title == "POOL READY THE OLDEST FOR PLACES ACTORS WAITING TO RESTART"
 
 
 def test_start_waits_for_the_result(maestro: Ask):
@@ -616,6 +616,7 @@ def test_the_doctor_sees_a_file_that_is_open_to_others(maestro: Ask, town: Town)
 LABEL = "use 1 to 64 of letters, digits, '_', '.', '-', beginning with a letter or digit"
 FORMATS = "'xml' is not one of 'table', 'json', 'jsonl'"
 TOKEN = "use letters, digits, '_' and '-', at most 64 of them between two dots"
+SUMS = "behaviour, tier, provider, model, day, continuation, account, tenant"
 RESOURCES = "use usd, tokens, cheap_model_calls, expensive_model_calls, human.approvals, human.reviews or tool.NAME"
 ADDRESS = "give an address such as https://example.org/feed.xml, or file:, maildir:, cron:, every:"
 REFUSALS = [
@@ -631,7 +632,7 @@ REFUSALS = [
     ("sources --remove nobody", 3, "no source 'nobody' (see `maestro sources` for names)"),
     ("sources --add nonsense", 2, "'nonsense' is not SUBJECT=URL (write arxiv.cs.AI=https://HOST/FEED)"),
     ("sources --add a.b=ftp://x", 2, f"'ftp://x' is no address of a feed ({ADDRESS})"),
-    ("costs --by moon", 2, "cannot sum by 'moon' (use one or more of behaviour, tier, model, day, continuation)"),
+    ("costs --by moon", 2, f"cannot sum by 'moon' (use one or more of {SUMS})"),
     ("clock advance", 2, "advance by how much? (write `maestro clock advance 21d`)"),
     ("clock show 3d", 2, "show takes no time (write `maestro clock advance 21d` to move it)"),
     ("clock advance soon", 2, "'soon' is no duration (write 90s, 15m, 3h, 21d or 1h30m)"),

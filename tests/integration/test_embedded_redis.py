@@ -210,7 +210,18 @@ def test_without_any_server_the_error_says_what_to_install(tmp_path: Path):
 def test_the_doctor_finds_nothing_wrong_with_it(home: Path, binary: Path):
     findings = store_findings(client(ensure(home, binary=binary)))
     assert [finding for finding in findings if not finding.ok] == []
-    assert len(findings) == 9
+    assert len(findings) == 10
+
+
+def test_f18_nobody_empties_it_by_accident(home: Path, binary: Path):
+    connected = client(ensure(home, binary=binary))
+    connected.set("kept", "1")
+    for empty in (connected.flushall, connected.flushdb):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            empty()
+    assert connected.get("kept") == "1"
+    connected.acl_setuser("default", enabled=True, commands=["+flushall"])
+    assert [finding.check for finding in store_findings(connected) if not finding.ok] == ["flushall"]
 
 
 @pytest.mark.parametrize(

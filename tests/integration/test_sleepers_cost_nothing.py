@@ -52,11 +52,11 @@ class CountedRounds:
     rounds: int
     waits: Counter[str] = field(default_factory=Counter)
 
-    async def wait(self, name: str, timeout_ms: int) -> bool:
+    async def wait(self, name: str, timeout_ms: int, *others: str) -> bool:
         self.waits[name] += 1
         if self.waits[name] > self.rounds:
             await asyncio.Event().wait()
-        return bool(await self.within.wait(name, min(timeout_ms, ROUND_MS)))
+        return bool(await self.within.wait(name, min(timeout_ms, ROUND_MS), *others))
 
     async def rouse(self, name: str) -> None:
         await self.within.rouse(name)

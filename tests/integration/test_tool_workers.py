@@ -57,6 +57,7 @@ async def test_one_that_hangs_is_ended_with_its_children_and_the_next_call_is_se
     assert await workers.run(order(shed.whoami))
 
 
+@pytest.mark.spec("02.9")
 @pytest.mark.parametrize(
     ("tool", "given", "told"),
     [

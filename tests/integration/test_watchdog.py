@@ -1,5 +1,6 @@
 """A process that hangs, swells or is left behind ends itself; each is shown on a process of its own."""
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -59,6 +60,19 @@ def test_more_memory_than_may_be_is_the_end_of_its_process() -> None:
 
 def test_whoever_does_no_wrong_goes_on() -> None:
     assert exit_code(watched("await asyncio.sleep(1)", stuck=5, memory=100_000)) == 0
+
+
+def test_whoever_was_stopped_for_too_long_ends_itself_when_it_goes_on() -> None:
+    """Somebody else has gone on with what it held (PROMISES R3, F37)."""
+    code = watched("print('watched', flush=True); await asyncio.sleep(600)", stuck=1.0)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        until(lambda: time.monotonic() - stopped > 2.0)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(PATIENCE_S) == EXIT_STUCK
 
 
 @pytest.mark.parametrize("reaped", [True, False], ids=["gone", "a zombie"])

@@ -11,7 +11,7 @@ from random import Random
 import orjson
 
 from maestro.budget.ledger import Account
-from maestro.policy.decision import Decision
+from maestro.policy.decision import Decision, Mode
 from maestro.policy.gradient import LADDER, Tier
 from maestro.policy.kernel import decide
 from maestro.policy.price import AdvisorTerms, CallSize, TokenPrice
@@ -60,6 +60,7 @@ def _question(luck: Random) -> Question:
             value_usd_micros=luck.choice((None, luck.randrange(5_000_000))),
             batchable=luck.random() < 0.5,
             independent=luck.random() < 0.5,
+            mode=luck.choice((None, None, None, Mode.SYNC, Mode.ASYNC, Mode.BATCH)),
         ),
         budget=tuple(_accounts(luck) for _ in range(luck.randrange(4))),
         conditions=Conditions(

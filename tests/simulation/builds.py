@@ -15,6 +15,7 @@ from maestro.continuation.mail import Mail
 from maestro.ids import ContinuationId, Epoch, HolderId, Partition, Rev
 from maestro.runtime.backend import Backend
 from maestro.runtime.ports import Fired
+from maestro.tick.linger import Linger
 from maestro.tick.store import Batch, Commit, Committed, Delivered, JournalEntry
 
 Build = Callable[[Memory], Backend]
@@ -24,9 +25,11 @@ NOBODY = HolderId("nobody")
 class Unfenced(MemoryStore):
     """Whoever writes is taken for the holder: no epoch is compared."""
 
-    async def commit(self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None) -> Committed:
+    async def commit(
+        self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None, linger: Linger | None = None
+    ) -> Committed:
         with self._let_in(commit.cid) as epoch:
-            return await super().commit(replace(commit, epoch=epoch), adopt_next)
+            return await super().commit(replace(commit, epoch=epoch), adopt_next, linger)
 
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
         with self._let_in(cid) as current:
@@ -66,8 +69,10 @@ class Unreserved(MemoryStore):
 class Outboxless(MemoryStore):
     """What a commit sends is not kept with it: it is on its way only in the mind of the process that died."""
 
-    async def commit(self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None) -> Committed:
-        return await super().commit(replace(commit, outbox=()), adopt_next)
+    async def commit(
+        self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None, linger: Linger | None = None
+    ) -> Committed:
+        return await super().commit(replace(commit, outbox=()), adopt_next, linger)
 
 
 class Deaf(MemoryStore):
@@ -113,9 +118,11 @@ class Hasty(MemoryTimers):
 class Revisionless(MemoryStore):
     """Every commit is taken for the next one."""
 
-    async def commit(self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None) -> Committed:
+    async def commit(
+        self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None, linger: Linger | None = None
+    ) -> Committed:
         _, row = self._memory.find(commit.cid)
-        return await super().commit(replace(commit, rev=Rev(row.rev + 1)), adopt_next)
+        return await super().commit(replace(commit, rev=Rev(row.rev + 1)), adopt_next, linger)
 
 
 class Generous(MemoryStore):

@@ -9,24 +9,38 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 
-SPEC = {"01": 20}
-"""Spec -> the rows of its acceptance list, all of which must be shown."""
+SPEC = {"01": 20, "02": 13, "05": 19}
+"""Spec -> the rows of its acceptance list, all of which must be shown but for those that are OPEN."""
 
-ROWS = SPEC | {"02": 13, "03": 17, "04": 15, "05": 19}
+ROWS = SPEC | {"03": 17, "04": 15}
 """The same, and specs of which some rows are shown by now."""
 
-SHOWS = {"3": (1, 2, 3, 4, 5, 6, 7, 8, 10, 11), "4": (1,)}
-"""Issue -> the lines of its Shows that are tests. Line 9 of issue 3 is the acceptance list of spec 01 itself."""
+SHOWS = {"3": (1, 2, 3, 4, 5, 6, 7, 8, 10, 11), "4": (1, 2, 4, 5, 6, 7, 8), "6": (2, 3, 4, 5, 6, 7, 8)}
+"""Issue -> the lines of its Shows that are tests. Line 9 of issue 3 and line 1 of issue 6 are the acceptance lists of
+specs 01 and 05 themselves; line 3 of issue 4 and line 9 of issue 6 are figures, printed by `benchmarks/`."""
+
+OPEN = {
+    "4.7": "tests/chaos/test_chaos_run.py is the short form; `make soak` has not run its thirty minutes yet",
+    "4.2": "docs/faults.md has fewer than 55 of 65 met, and no run of `maestro chaos` on a cluster was green yet",
+    "4.6": "tests/e2e/test_heart_on_ray.py kills everything at once with few continuations, not with 1,000",
+    "02.13": "`benchmarks --only footprint` measures it, docs/how-to/keep-it-running.md tells it; no test holds it",
+    "02.5": "the context kernel has no Serve deployment yet: issue 7",
+}
+"""Rows and lines that nobody shows yet, each with the reason; one that is shown is taken out."""
 
 
 def test_each_row_of_an_acceptance_list_has_a_test_that_shows_it() -> None:
     wanted = {f"{spec}.{row}" for spec, rows in SPEC.items() for row in range(1, rows + 1)}
-    assert sorted(wanted - set(_said("spec"))) == []
+    assert sorted(wanted - set(_said("spec")) - set(OPEN)) == []
 
 
 def test_each_line_of_shows_has_a_test_that_shows_it() -> None:
     wanted = {f"{issue}.{line}" for issue, lines in SHOWS.items() for line in lines}
-    assert sorted(wanted - set(_said("shows"))) == []
+    assert sorted(wanted - set(_said("shows")) - set(OPEN)) == []
+
+
+def test_what_is_open_is_shown_by_nobody() -> None:
+    assert sorted(set(OPEN) & {*_said("spec"), *_said("shows")}) == []
 
 
 def test_nobody_shows_a_row_that_does_not_exist() -> None:

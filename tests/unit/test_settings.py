@@ -209,3 +209,49 @@ def test_a_set_mac_key_goes_before_the_file(a_bare_place: Path, monkeypatch: pyt
 def test_settings_do_not_change():
     with pytest.raises(ValueError, match="frozen"):
         Settings.load().tenant = "other"  # type: ignore[misc]  # that is what is tested
+
+
+def test_pools_come_from_the_file_or_as_json_and_complete_the_usual_ones(
+    a_bare_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(a_bare_place, "pool_size = 2\n[pools.swarm]\nmin = 2\nslots = 8\n[pools.gpu.resources]\nnum_gpus = 1\n")
+    pools = Settings.load().all_pools
+    assert {name: (pool.min, pool.most, pool.slots) for name, pool in pools.items()} == {
+        "default": (2, 2, 1),
+        "swarm": (2, 2, 8),
+        "gpu": (1, 1, 1),
+    }
+    assert pools["gpu"].resources.num_gpus == 1
+    monkeypatch.setenv("MAESTRO_POOLS", '{"default": {"min": 1, "max": 8}}')
+    received = Settings.from_json(Settings.load().to_json())
+    assert (received.all_pools["default"].most, received.all_pools["swarm"].slots) == (8, 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "words"),
+    [
+        ("[pools.default]\nmin = 3\nmax = 2\n", "pools.default", "max 2 is below min 3: raise max"),
+        ("[pools.default]\nslots = 0\n", "pools.default.slots", "greater than or equal to 1"),
+        ("[pools.default]\nsize = 3\n", "pools.default.size", "not permitted"),
+        ("[pools.default.resources]\nnum_gpus = -1\n", "pools.default.resources.num_gpus", "use 0 to 1024"),
+        ("[pools.Big]\nmin = 1\n", "pools", "'Big' is no name of a pool: write up to 32 of a-z"),
+        ("[pools.dedicated-x]\nmin = 1\n", "pools", "is no name of a pool"),
+    ],
+)
+def test_a_wrong_pool_is_refused_with_its_place(a_bare_place: Path, text: str, field: str, words: str) -> None:
+    written(a_bare_place, text)
+    told = refusal()
+    assert told.field == field
+    assert words in str(told)
+    assert told.hint == "change pools in maestro.toml"
+
+
+def test_pools_that_are_no_json_are_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, a_bare_place: Path
+) -> None:
+    monkeypatch.setenv("MAESTRO_POOLS", "default=3")
+    assert (refusal().field, refusal().hint) == (
+        "MAESTRO_POOLS",
+        "set MAESTRO_POOLS to something else, or unset it",
+    )
+    assert '{"default": {"min": 2, "max": 8}}' in str(refusal())

@@ -39,7 +39,7 @@ class LiteLLMDispatch(FailoverModelRouter):
         }
         by_name = {provider.target: provider for provider in providers.get(Tier.OPUS, ())}
         asked = [by_name[target.name] for target in advisors(chains) if advises and target.name in by_name]
-        super().__init__(providers, prices, policy, advisors=asked)
+        super().__init__(providers, prices.model_copy(update={"advises": bool(asked)}), policy, advisors=asked)
 
 
 def price_table(chains: Chains, unknown_price: Price) -> PriceTable:

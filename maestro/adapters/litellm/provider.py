@@ -8,12 +8,14 @@ Source: spec/05 sections 5 and 7; PROMISES F70 to F74, B48, B53, B58, B59.
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import litellm
 
 from maestro.adapters.litellm.failures import translate
 from maestro.adapters.litellm.sdk import close_connections, listed_row
+from maestro.adapters.litellm.streamed import Streamed
 from maestro.adapters.litellm.structured import JsonObject, NotAnObject, read_object
 from maestro.adapters.litellm.wire import (
     RefusedAnswer,
@@ -25,7 +27,7 @@ from maestro.adapters.litellm.wire import (
     wire_tools,
 )
 from maestro.budget.vector import TOKENS, USD, BudgetVector
-from maestro.errors import ContentPolicy, MalformedAnswer, ModelError
+from maestro.errors import AnswerLost, ContentPolicy, MalformedAnswer, ModelError
 from maestro.pager.dispatch import ModelCallResult
 from maestro.pager.prices import Bill, Price, PricedTarget, bill, maximum_price
 from maestro.pager.request import TOKENS_PER_MESSAGE, ModelRequest
@@ -71,6 +73,39 @@ class LiteLLMProvider:
         if request.answer_schema is not None and not exchange.answer.tool_calls:
             left_ms = limit_ms - (_now_ms() - began_ms)
             exchange = await self._by_schema(request, messages, exchange, request.answer_schema, left_ms)
+        return self._result(request, exchange, began_ms)
+
+    async def stream(self, request: ModelRequest, limit_ms: int) -> AsyncIterator[str | ModelCallResult]:
+        """See maestro.pager.streaming.StreamProvider; an answer by schema that does not fit is not repaired."""
+        began_ms = _now_ms()
+        messages = wire_messages(request, breakpoints=self._caches)
+        streaming: JsonObject = {"stream": True, "stream_options": {"include_usage": True}}
+        options = self._options(request) | streaming
+        streamed = Streamed(self._complete(messages, request.max_output_tokens, limit_ms, options))
+        parts = streamed.pieces()
+        try:
+            while True:
+                left_ms = limit_ms - (_now_ms() - began_ms)
+                part = await asyncio.wait_for(anext(parts), left_ms / 1000)
+                if not isinstance(part, str):
+                    break
+                yield part
+        except Exception as error:
+            refused = translate(error, self.target, request.price.model_dump(), self._target.api_key)
+            raise (self._unusable(AnswerLost, refused, request.price) if streamed.begun else refused) from error
+        finally:
+            await parts.aclose()
+        exchange = self._read(request, part)
+        if request.answer_schema is not None and not exchange.answer.tool_calls:
+            try:
+                exchange = _with_content(
+                    exchange, read_object(exchange.answer.content, request.answer_schema), exchange.bill
+                )
+            except NotAnObject as error:
+                raise self._unusable(MalformedAnswer, error, exchange.bill.charge) from error
+        yield self._result(request, exchange, began_ms)
+
+    def _result(self, request: ModelRequest, exchange: _Exchange, began_ms: int) -> ModelCallResult:
         return ModelCallResult(
             content=exchange.answer.content,
             tool_calls=exchange.answer.tool_calls,
@@ -112,6 +147,14 @@ class LiteLLMProvider:
                 response = await self._completion(messages, request.max_output_tokens, limit_ms, self._options(request))
         except Exception as error:
             raise translate(error, self.target, request.price.model_dump(), self._target.api_key) from error
+        return self._read(request, response)
+
+    def _read(self, request: ModelRequest, response: litellm.ModelResponse) -> _Exchange:
+        """What was answered, billed.
+
+        Raises:
+            ContentPolicy, MalformedAnswer: it is of no use; charged all the same.
+        """
         billed = bill(request, read_usage(response), self._price)
         try:
             return _Exchange(read_answer(response), billed)
@@ -123,7 +166,15 @@ class LiteLLMProvider:
     async def _completion(
         self, messages: list[JsonObject], max_tokens: int, limit_ms: int, options: JsonObject
     ) -> litellm.ModelResponse:
-        response = await litellm.acompletion(
+        response = await self._complete(messages, max_tokens, limit_ms, options)
+        if not isinstance(response, litellm.ModelResponse):
+            raise TypeError(f"litellm answered with {type(response).__name__}")
+        return response
+
+    async def _complete(
+        self, messages: list[JsonObject], max_tokens: int, limit_ms: int, options: JsonObject
+    ) -> object:
+        return await litellm.acompletion(
             model=self._target.model,
             messages=messages,
             max_tokens=max_tokens,
@@ -134,9 +185,6 @@ class LiteLLMProvider:
             max_retries=0,
             **options,
         )
-        if not isinstance(response, litellm.ModelResponse):
-            raise TypeError(f"litellm answered with {type(response).__name__}")
-        return response
 
     def _options(self, request: ModelRequest) -> JsonObject:
         options: JsonObject = {}

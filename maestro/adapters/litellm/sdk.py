@@ -15,7 +15,7 @@ import litellm
 from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 from litellm.llms.custom_llm import CustomLLM
-from litellm.types.utils import Choices, ModelResponse, Usage
+from litellm.types.utils import Choices, Delta, ModelResponse, ModelResponseStream, StreamingChoices, Usage
 from pydantic import JsonValue
 
 from maestro.adapters.litellm.rehearsal import rehearse
@@ -70,6 +70,8 @@ def configure() -> None:
         # litellm builds its models at first use, and pydantic warns of a qualifier in them; that is done here, once.
         warnings.filterwarnings("ignore", message="Item .* `ReadOnly` qualifier", category=UserWarning)
         ModelResponse()
+        for piece in (Delta, StreamingChoices, ModelResponseStream):
+            piece.model_rebuild()
 
 
 def listed_row(model: str) -> Mapping[str, object]:

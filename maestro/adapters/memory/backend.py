@@ -2,12 +2,15 @@
 
 from dataclasses import fields
 
+from maestro.adapters.memory.accounts import MemoryAccounts
 from maestro.adapters.memory.blocks import MemoryBlocks
 from maestro.adapters.memory.claims import MemoryClaims
 from maestro.adapters.memory.clock import ReadableClock, SystemClock
 from maestro.adapters.memory.loops import MemoryLeases, MemoryOutbox, MemoryProjections, MemoryRouter, MemoryTimers
 from maestro.adapters.memory.moves import MemoryMoves
+from maestro.adapters.memory.nodes import MemoryNodes
 from maestro.adapters.memory.notices import MemoryNotices
+from maestro.adapters.memory.placements import MemoryPlacements
 from maestro.adapters.memory.records import MemoryRecords
 from maestro.adapters.memory.shelf import MemoryShelf, MemorySources
 from maestro.adapters.memory.signals import MemorySignals
@@ -58,6 +61,9 @@ def backend_over(memory: Memory, tenant: TenantId = DEFAULT_TENANT) -> Backend:
         moves=MemoryMoves(memory),
         claims=MemoryClaims(memory),
         notices=MemoryNotices(memory),
+        nodes=MemoryNodes(memory),
+        placements=MemoryPlacements(memory),
+        accounts=MemoryAccounts(memory),
         tools=MemoryToolRecords(memory),
         close=_nothing_to_close,
     )

@@ -18,7 +18,7 @@ from maestro.errors import Fenced
 from maestro.ids import ContinuationId, Epoch
 from maestro.runtime.ports import PROJECT, RELAY, TIMERS
 from maestro.tick.postscript import unended
-from maestro.tick.store import Birth, Commit, Postscript
+from maestro.tick.store import Birth, Commit, Postscript, born_fact
 
 Grant = tuple[Row, BudgetVector]
 _REFUSALS = {Posted.TERMINAL: "already_terminal", Posted.FULL: "mailbox_full"}
@@ -120,7 +120,8 @@ def birth(state: PartitionState, birth: Birth, parent: ContinuationId | None) ->
         row.vigil.frost, row.vigil.tree = mother.vigil.frost, True
     state.counts["created"] += 1
     state.counts[f"status:{row.status}"] += 1
-    state.fact({"type": "born", "cid": birth.cid, "parent": parent, "root": birth.root, "behaviour": birth.behaviour})
+    row.account = birth.account or (mother.account if mother is not None else None)
+    state.fact(born_fact(birth, parent))
     waking.put(state, row, birth.start)
 
 

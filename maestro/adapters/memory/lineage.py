@@ -43,7 +43,8 @@ def inherit(state: PartitionState, row: Row, commit: Commit) -> None:
     """All that a merged one leaves is its heir's: free money that the heir has a limit for, findings, field, mail."""
     assert commit.heir is not None  # noqa: S101 - the caller's case
     heir = state.rows[commit.heir.cid]
-    money.move_over(state, row, heir)
+    if row.account == heir.account:  # else it is its account's again
+        money.move_over(state, row, heir)
     if commit.root != commit.heir.root:
         known = {content_of(finding) for finding in state.findings[commit.heir.root]}
         for finding in state.findings[commit.root]:

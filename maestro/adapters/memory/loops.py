@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from maestro.adapters.memory import mailbox, waking
+from maestro.adapters.memory import homes, mailbox, waking
 from maestro.adapters.memory.state import Memory, PartitionState, Row, Shelved, Unscored
 from maestro.adapters.memory.waking import RETRY, SILENT, WINDOW, Posted
 from maestro.continuation.mail import Kind, Mail
@@ -13,6 +13,7 @@ from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, MailId, Partit
 from maestro.mesh.event import Event
 from maestro.mesh.subject import candidates
 from maestro.runtime.ports import PROJECT, RELAY, Fired, Projected, Projection, Routed
+from maestro.tick.linger import own_name
 from maestro.tick.store import OutboxRow, Terms
 
 SHELF_LIMIT = 1_000  # entries of one half-life; beyond it the lowest goes, which has faded furthest
@@ -28,6 +29,7 @@ class MemoryLeases:
 
     async def reclaim(self, holder: HolderId, partition: Partition) -> int:
         state = self._memory.at(partition)
+        homes.leave(state, own_name(holder))
         rows = tuple(state.held.get(holder, {}).values())
         for row in rows:
             row.tenure.epoch = Epoch(row.tenure.epoch + 1)
@@ -36,6 +38,9 @@ class MemoryLeases:
         state.leases.pop(holder, None)
         state.counts["reclaimed"] += len(rows)
         return len(rows)
+
+    async def tell_room(self, pool: str, places: int, most: int) -> None:
+        self._memory.at(Partition(0)).room.update({f"pool_places:{pool}": places, f"pool_most:{pool}": most})
 
 
 class MemoryTimers:

@@ -9,7 +9,9 @@ from dataclasses import replace
 from functools import reduce
 from operator import add
 
-from maestro.adapters.memory.state import PartitionState, Row
+from pydantic import JsonValue
+
+from maestro.adapters.memory.state import Debt, PartitionState, Row
 from maestro.budget import ledger as ledgers
 from maestro.budget.ledger import Ledger
 from maestro.budget.standing import looked_at
@@ -22,11 +24,22 @@ def total(amounts: Iterable[BudgetVector]) -> BudgetVector:
 
 
 def give_back(state: PartitionState, row: Row) -> None:
-    """What an ended one has free is its parent's again; an ended parent passes it on."""
+    """What an ended one has free is its parent's again; an ended parent passes it on, to its account in the end."""
     parent = _parent(state, row)
     while parent is not None and row.terminal:
         parent.ledger, row.ledger = ledgers.close_child(parent.ledger, row.ledger)
         row, parent = parent, _parent(state, parent)
+    if row.terminal and row.account is not None:
+        rest = row.ledger.free
+        row.ledger = ledgers.revoke(row.ledger, rest)
+        owe(state, row, rest)
+
+
+def owe(state: PartitionState, row: Row, amount: BudgetVector) -> None:
+    """What the family under `row` has no more use for is owed to the account that lent it."""
+    if row.account is not None and amount:
+        debt = state.debts.setdefault(row.cid, Debt())
+        debt.amount += amount
 
 
 def towards(
@@ -88,14 +101,16 @@ def transfer(state: PartitionState, source: Row, to: Row, amount: BudgetVector) 
     rebudget(state, to, more=amount, less=BudgetVector({}))
 
 
-def correct(state: PartitionState, row: Row, call: CallId, actual: BudgetVector) -> bool:
+def correct(
+    state: PartitionState, row: Row, call: CallId, actual: BudgetVector, about: Mapping[str, JsonValue]
+) -> bool:
     """What a commit charged in full is charged as the provider told after all; False where no such charge stands."""
     charged = row.ledger.unknown.get(call)
     if charged is None:
         return False
     row.ledger = ledgers.correct(row.ledger, call, actual)
     told = {"rev": row.rev, "call_id": call, "charged": charged.root, "actual": actual.root, "at_ms": state.now()}
-    state.fact({"type": "refunded", "cid": row.cid, **told})
+    state.fact({**about, "type": "refunded", "cid": row.cid, **told})
     give_back(state, row)
     return True
 

@@ -7,6 +7,7 @@ import orjson
 from pydantic import JsonValue, TypeAdapter
 
 from maestro.adapters.memory import ties, waking
+from maestro.adapters.memory.nodes import unpin
 from maestro.adapters.memory.state import Gone, Memory, PartitionState, Row, Shelved, Unscored, moved_away
 from maestro.continuation.mail import Control
 from maestro.errors import Conflict, InvalidInput
@@ -42,6 +43,8 @@ class MemoryMoves:
         for _, row in found if export_id is not None else ():  # nobody else here will see its end
             word = last_word(row.cid, "moved", "moved", to, state.now())
             ties.tell_watchers(state, row, word, {member.cid for member in family})
+        for _, row in found if export_id is not None else ():
+            unpin(state, row)
         packed = [_packed(state, row) for _, row in found]
         if export_id is None:
             return Departed(KIND, state.now(), tuple(packed))
@@ -135,6 +138,7 @@ def _enter(state: PartitionState, pack: Packed, export_id: str) -> None:
     rest = pack.rest if isinstance(pack.rest, dict) else {}
     row = _ROW.validate_python(rest["row"])
     row.checkpoint, row.log, row.arrived_by = pack.checkpoint, list(pack.log), export_id
+    row.account = None  # the accounts of another store are none of ours
     row.tenure.epoch, row.tenure.holder = Epoch(pack.epoch + 1), None
     if row.cid in state.rows:
         state.counts["status:moved"] -= 1

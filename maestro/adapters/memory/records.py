@@ -31,12 +31,14 @@ class MemoryRecords:
             parent=row.parent,
             moved_to=None if row.gone is None else row.gone.to,
             moved_by=None if row.gone is None else row.gone.export_id,
+            account=row.account,
             wake_keys=row.vigil.wake_keys,
             unread=len(row.mail) + len(row.controls),
             error=row.tenure.error,
             frozen=row.vigil.frost is not None,
             ledger=row.ledger,
             hold=row.vigil.hold,
+            pin=row.pin,
         )
 
     async def ids(self, partition: Partition) -> Sequence[ContinuationId]:
@@ -81,6 +83,7 @@ class MemoryRecords:
             first = ready.first()
             counts[f"ready:{pool}"] = len(ready)
             counts[f"ready_age_ms:{pool}"] = state.now() - abs(first[0]) if first else 0
+        counts |= state.room | {f"held:{holder}": len(rows) for holder, rows in state.held.items() if rows}
         depths: dict[str, Sized] = {
             "outbox": state.outbox,
             "projections": state.projections,
@@ -91,7 +94,8 @@ class MemoryRecords:
             "events": state.events,
             "continuations": state.rows,
         }
-        return counts | {name: len(items) for name, items in depths.items()} | {"now_ms": state.now()}
+        awake = sum(len(state.held.get(holder, ())) for holder in state.leases)
+        return counts | {name: len(items) for name, items in depths.items()} | {"awake": awake, "now_ms": state.now()}
 
 
 def _since(time_ms: TimeMs | None) -> TimeMs | None:

@@ -13,20 +13,22 @@ class MemorySignals:
         self._tokens: Counter[str] = Counter()
         self._sleepers: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
 
-    async def wait(self, name: str, timeout_ms: int) -> bool:
-        if self._tokens[name] > 0:
-            self._tokens[name] -= 1
+    async def wait(self, name: str, timeout_ms: int, *others: str) -> bool:
+        names = (name, *others)
+        if any(map(self._take, names)):
             return True
         sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers[name].append(sleeper)
+        for each in names:
+            self._sleepers[each].append(sleeper)
         try:
             async with asyncio.timeout(timeout_ms / 1000):
                 await sleeper
         except TimeoutError:
             return False
         finally:
-            if sleeper in self._sleepers[name]:
-                self._sleepers[name].remove(sleeper)
+            for each in names:
+                if sleeper in self._sleepers[each]:
+                    self._sleepers[each].remove(sleeper)
         return True
 
     async def rouse(self, name: str) -> None:
@@ -41,3 +43,12 @@ class MemorySignals:
                 sleeper.set_result(None)
                 return
         self._tokens[name] = min(self._tokens[name] + 1, SIGNAL_LIMIT)
+
+    def hush(self, name: str) -> bool:
+        """No signal of `name` is pending; True when one was."""
+        return self._tokens.pop(name, 0) > 0
+
+    def _take(self, name: str) -> bool:
+        found = self._tokens[name] > 0
+        self._tokens[name] -= found
+        return found

@@ -13,14 +13,16 @@ import orjson
 from maestro.adapters.memory.clock import ReadableClock
 from maestro.adapters.memory.lists import Agenda, Line, Seen
 from maestro.adapters.memory.signals import MemorySignals
+from maestro.budget.accounts import NOTHING, AccountPath, Rest, Slice
 from maestro.budget.ledger import Ledger
 from maestro.budget.standing import Standing
+from maestro.budget.vector import BudgetVector
 from maestro.continuation.lifecycle import TERMINAL, Hold, Status
 from maestro.continuation.mail import DEAD_LETTERS_KEPT, Control, Mail
 from maestro.errors import ContinuationAlreadyTerminalError, ContinuationMovedError, ContinuationNotFoundError
 from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, Partition, Rev, TimeMs, partition_of
 from maestro.tick.moves import Packed
-from maestro.tick.records import Frost
+from maestro.tick.records import Frost, Pin
 from maestro.tick.store import Batch, JournalEntry, OutboxRow, Terms
 
 EVENTS_KEPT = 100_000
@@ -40,6 +42,8 @@ class Tenure:
     commit_epoch: Epoch = NEVER_ADOPTED
     """The epoch of the last commit: it tells a repeated commit from a stale one."""
     holder: HolderId | None = None
+    last_holder: HolderId | None = None
+    """Who holds it, or held it last."""
     tries: int = 0
     error: str | None = None
     controls_seen: int = 0
@@ -120,6 +124,9 @@ class Row:
     gone: Gone | None = None
     arrived_by: str | None = None
     """The export that brought it."""
+    pin: Pin | None = None
+    account: AccountPath | None = None
+    """What has lent its family what it has."""
     standings: dict[str, Standing] = field(default_factory=dict)
     """How its accounts stood when it was last told, by resource."""
 
@@ -130,6 +137,15 @@ class Row:
     def is_ordered(self, order: Control, first: int = 0) -> bool:
         """True when unread control mail, from the `first` on, holds such an order."""
         return any(mail.subject == order for mail in self.controls[first:])
+
+
+@dataclass(slots=True)
+class Debt:
+    """What a family owes its account, and what of it is being paid."""
+
+    amount: BudgetVector = NOTHING
+    open: Rest | None = None
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +178,10 @@ class PartitionState:
     ready: defaultdict[str, Agenda[ContinuationId]] = field(default_factory=lambda: defaultdict(Agenda))
     held: defaultdict[HolderId, dict[ContinuationId, Row]] = field(default_factory=lambda: defaultdict(dict))
     leases: dict[HolderId, TimeMs] = field(default_factory=dict)
+    homes: dict[str, tuple[TimeMs, str]] = field(default_factory=dict)
+    """Who listens to its own name -> until when, and the pool that it serves."""
+    room: dict[str, int] = field(default_factory=dict)
+    """What pools have room for."""
     timers: Agenda[TimerKey] = field(default_factory=Agenda)
     seen: Seen = field(default_factory=Seen)
     interests: defaultdict[str, dict[Interest, float | None]] = field(default_factory=lambda: defaultdict(dict))
@@ -179,6 +199,10 @@ class PartitionState:
     dead_letters: list[bytes] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     brake: Frost | None = None
+    accounts: dict[AccountPath, Ledger] = field(default_factory=dict)
+    slices: dict[str, Slice] = field(default_factory=dict)
+    """What accounts have lent and nobody has confirmed, by key."""
+    debts: dict[ContinuationId, Debt] = field(default_factory=dict)
     once: dict[tuple[str, str], ContinuationId] = field(default_factory=dict)
     """What a call under a key has made."""
 

@@ -1,9 +1,12 @@
 """The writes of people in memory."""
 
+from dataclasses import replace
+
 from maestro.adapters.memory import commit as commits
 from maestro.adapters.memory import lineage, money, waking
 from maestro.adapters.memory.state import Memory, PartitionState, Row, ended
 from maestro.adapters.memory.waking import Posted
+from maestro.budget import ledger as ledgers
 from maestro.budget.ledger import Ledger
 from maestro.budget.vector import BudgetVector
 from maestro.clock import ManualClock
@@ -40,11 +43,21 @@ class MemorySteering:
         before = row.ledger
         more, less = money.towards(before, more, less, exactly)
         money.rebudget(state, row, more, less)
+        money.owe(state, money.root_of(state, row), less)
         state.seen.add(once, state.now())
         change = money.difference(before, row.ledger, more + less)
         state.fact({"type": "rebudgeted", "cid": cid, "change": change, "by": by, "key": key, "at_ms": state.now()})
         if more:
             waking.tell_granted(state, row, granted(key, more, state.now()))
+        money.tell_crossings(state, row)
+        return row.ledger
+
+    async def soften(self, cid: ContinuationId, caps: BudgetVector, by: str = PERSON) -> Ledger:
+        state, row = self._memory.find(cid)
+        if row.terminal:
+            raise ended(row)
+        row.ledger = ledgers.soften(row.ledger, caps)
+        state.fact({"type": "soft_capped", "cid": cid, "soft_cap": caps.root, "by": by, "at_ms": state.now()})
         money.tell_crossings(state, row)
         return row.ledger
 
@@ -88,7 +101,7 @@ class MemorySteering:
         money.move_out(state, row, birth.grant)
         if key:
             state.once[once] = birth.cid
-        commits.birth(state, birth, parent=None)
+        commits.birth(state, replace(birth, account=row.account), parent=None)
         if whole_at is not None:
             for mail in row.mail:
                 if mail.kind is not Kind.START:

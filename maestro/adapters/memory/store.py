@@ -6,16 +6,20 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from maestro.adapters.memory import commit as commits
-from maestro.adapters.memory import mailbox, ties, waking
+from maestro.adapters.memory import homes, mailbox, ties, waking
+from maestro.adapters.memory.accounts import VOID
 from maestro.adapters.memory.money import correct, tell_charge, tell_crossings
 from maestro.adapters.memory.state import Memory, PartitionState, Row, ended
 from maestro.adapters.memory.waking import RETRY, Posted
 from maestro.budget import ledger as money
+from maestro.budget.accounts import given_up
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.mail import Control, Mail, mailbox_full
 from maestro.errors import Conflict
 from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, TimeMs, partition_of
 from maestro.runtime.ports import TIMERS
+from maestro.tick.journals import NOTHING_MORE, About
+from maestro.tick.linger import Linger
 from maestro.tick.steering import granted, order_fact
 from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, Held, JournalEntry, Postscript
 from maestro.tick.watches import Watch
@@ -31,6 +35,8 @@ class MemoryStore:
         state = self._memory.of(birth.cid)
         if birth.cid in state.rows:
             return False
+        if (VOID, birth.cid) in state.seen:
+            raise given_up(birth.cid)
         owner = state.names.get(birth.name) if birth.name else None
         if owner and birth.supersedes:
             waking.post(state, state.rows[owner], birth.supersedes)
@@ -59,9 +65,15 @@ class MemoryStore:
             ties.unwatch(self._memory.of(watch.target), watch)
 
     async def adopt(
-        self, pool: str, holder: HolderId, lease_ms: int, partition: Partition, only: ContinuationId | None = None
+        self,
+        pool: str,
+        holder: HolderId,
+        lease_ms: int,
+        partition: Partition,
+        only: ContinuationId | None = None,
+        linger: Linger | None = None,
     ) -> Adopted | None:
-        return waking.adopt(self._memory.at(partition), pool, holder, lease_ms, only)
+        return homes.adopt(self._memory.at(partition), (pool, holder, lease_ms), linger, only)
 
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
         row = commits.held(self._memory.of(cid), cid, epoch)
@@ -74,13 +86,17 @@ class MemoryStore:
             row.scratch.batch = batch
         return entry
 
-    async def commit(self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None) -> Committed:
+    async def commit(
+        self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None, linger: Linger | None = None
+    ) -> Committed:
         state = self._memory.of(commit.cid)
         row = state.rows.get(commit.cid)
         duplicate = row is not None and commits.is_repeat(row, commit)
         if not duplicate:
+            if adopt_next is not None:  # whoever commits looks itself: nobody else need be roused
+                homes.settle_in(state, adopt_next[0], adopt_next[1], linger)
             commits.write(state, commit)
-        following = waking.adopt(state, *adopt_next) if adopt_next else None
+        following = homes.adopt(state, adopt_next, linger) if adopt_next else None
         return Committed(commit.rev, duplicate=duplicate, next=following)
 
     async def release(
@@ -135,13 +151,20 @@ class MemoryStore:
 
 
 class MemoryJournals:
-    """maestro.tick.store.Journals in one process."""
+    """maestro.tick.journals.Journals in one process."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
     async def settle(
-        self, cid: ContinuationId, ordinal: int, call_id: CallId, answer: JsonValue, failed: bool, charge: BudgetVector
+        self,
+        cid: ContinuationId,
+        ordinal: int,
+        call_id: CallId,
+        answer: JsonValue,
+        failed: bool,
+        charge: BudgetVector,
+        about: About = NOTHING_MORE,
     ) -> JournalEntry | None:
         state, row = self._memory.find(cid)
         if row.gone is not None:  # its journal left with it
@@ -154,10 +177,10 @@ class MemoryJournals:
         if call_id in row.ledger.reservations:
             row.ledger = money.settle(row.ledger, call_id, charge)
             told = {"call_id": call_id, "ordinal": ordinal, "outcome": "failed" if failed else "answered"}
-            tell_charge(state, row, charge, **told)
+            tell_charge(state, row, charge, **about, **told)
             tell_crossings(state, row)
         else:
-            _refund(state, row, call_id, charge)
+            _refund(state, row, call_id, charge, about)
         if entry is None:
             return None
         settled = replace(entry, answer=answer, answered=not failed, failed=failed, charge=charge)
@@ -178,8 +201,10 @@ class MemoryJournals:
         return [row.scratch.journal[ordinal] for ordinal in sorted(row.scratch.journal)]
 
 
-def _refund(state: PartitionState, row: Row, call_id: CallId, actual: BudgetVector) -> bool:
-    if not correct(state, row, call_id, actual):
+def _refund(
+    state: PartitionState, row: Row, call_id: CallId, actual: BudgetVector, about: About = NOTHING_MORE
+) -> bool:
+    if not correct(state, row, call_id, actual, about):
         return False
     waking.tell_granted(state, row, granted(f"refund:{call_id}", BudgetVector({}), state.now()))
     tell_crossings(state, row)

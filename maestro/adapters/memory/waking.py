@@ -6,12 +6,14 @@ Invariants: what is held, terminal or frozen is never ready; a child's end is co
 from enum import StrEnum
 
 from maestro.adapters.memory import mailbox
+from maestro.adapters.memory.nodes import unpin
 from maestro.adapters.memory.state import PartitionState, Row
 from maestro.continuation.lifecycle import WANTS_CODE
 from maestro.continuation.mail import Control, Kind, Mail, in_lanes, wakes
 from maestro.continuation.wait import BUDGET_KEY, TTL_TIMER
 from maestro.ids import ContinuationId, Epoch, HolderId, TimeMs
 from maestro.runtime.ports import TIMERS, ready_signal
+from maestro.tick.linger import own_name
 from maestro.tick.store import Adopted
 
 DAY_MS = 86_400_000
@@ -158,7 +160,14 @@ def make_ready(state: PartitionState, row: Row) -> None:
         ready.put(row.cid, state.now())
     else:
         return
-    state.signals.ring(ready_signal(row.pool))
+    state.signals.ring(ready_signal(_whom(state, row)))
+
+
+def _whom(state: PartitionState, row: Row) -> str:
+    """Whom to rouse: who held it last, while that one listens to its own name; else anybody of the pool."""
+    last = own_name(row.tenure.last_holder) if row.tenure.last_holder else ""
+    until_ms, pool = state.homes.get(last, (TimeMs(0), ""))
+    return last if until_ms > state.now() and pool == row.pool else row.pool
 
 
 def adopt(
@@ -182,8 +191,10 @@ def adopt(
     drop_timer(state, row, RETRY)
     drop_timer(state, row, WINDOW)
     mail = mailbox.mail_for(state, row)
-    tenure.holder, tenure.mail_seen = holder, len(mail)
+    tenure.holder, tenure.last_holder, tenure.mail_seen = holder, holder, len(mail)
     state.counts["adopted"] += 1
+    if row.pin is not None and not row.pin.stays and pool != row.pin.home:
+        unpin(state, row)
     return Adopted(
         cid=cid,
         epoch=tenure.epoch,

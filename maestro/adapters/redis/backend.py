@@ -5,6 +5,7 @@ The number of partitions and the kind of clock are fixed when a tenant's store i
 
 import time
 
+from maestro.adapters.redis.accounts import RedisAccounts
 from maestro.adapters.redis.blocks import RedisBlocks
 from maestro.adapters.redis.claims import RedisClaims
 from maestro.adapters.redis.loops import (
@@ -16,7 +17,9 @@ from maestro.adapters.redis.loops import (
     RedisTimers,
 )
 from maestro.adapters.redis.moves import RedisMoves
+from maestro.adapters.redis.nodes import RedisNodes
 from maestro.adapters.redis.notices import RedisNotices
+from maestro.adapters.redis.placements import RedisPlacements
 from maestro.adapters.redis.records import RedisRecords, RedisShelf, RedisSources
 from maestro.adapters.redis.steering import RedisSteering
 from maestro.adapters.redis.store import Keys, RedisJournals, RedisStore, flat
@@ -80,6 +83,9 @@ async def open_backend(url: str, tenant: TenantId, partitions: int = 1, virtual:
         moves=RedisMoves(keys),
         claims=RedisClaims(keys),
         notices=RedisNotices(keys),
+        nodes=RedisNodes(keys),
+        placements=RedisPlacements(keys),
+        accounts=RedisAccounts(keys),
         tools=RedisToolRecords(keys),
         close=wire.close,
     )

@@ -9,6 +9,7 @@ Source: PROMISES M1-M4, F12, F19, B85, B86, B93; section 5.3.
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -22,6 +23,8 @@ HEADROOM = 0.20  # of maxmemory: what frees memory needs some to run
 SLOW_WRITE_MS = 50.0  # F20; seen here with appendfsync always: about 1
 SKEW_MS = 1_000  # beyond it, people read times wrongly; promises rest on the store's clock alone
 PROBE_TTL_MS = 60_000
+FLUSHING = ("@all", "@dangerous", "@keyspace", "@write", "flushall")
+"""FLUSHALL and the categories that hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,20 @@ def facts_of(url: str) -> dict[str, str | None]:
     return {"address": _without_password(url), "server": server, "version": version, "fsync": fsync}
 
 
+def run_id_of(url: str) -> str:
+    """Which running server answers at `url`: the same text however it is reached.
+
+    Raises:
+        StoreUnavailable: none does.
+    """
+    try:
+        with _client(url) as client:
+            return str(client.info("server")["run_id"])
+    except redis.RedisError as error:
+        place = _without_password(url)
+        raise StoreUnavailable(f"no Redis answers at {place}: {error}", hint="start it, or correct its URL") from error
+
+
 def _client(url: str) -> redis.Redis:
     """A client that tells the truth at once: no retries, short patience."""
     return redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 0))
@@ -105,6 +122,7 @@ def _checks(client: redis.Redis, info: Mapping[str, str], config: _Config, fsync
     yield _headroom(info)
     yield _same("timeout", config("timeout"), "0")
     yield _same("aof-load-truncated", config("aof-load-truncated"), "no")
+    yield _flushing(client)
     yield _write(client)
     yield _skew(client)
 
@@ -134,6 +152,25 @@ def _headroom(info: Mapping[str, str]) -> StoreFinding:
     seen = f"{used} of {limit} bytes used" if limit else f"no limit, {used} bytes used"
     ok = not limit or used <= limit * (1 - HEADROOM)
     return StoreFinding("memory", ok, seen, f"{HEADROOM:.0%} of maxmemory free", "raise maxmemory")
+
+
+def _flushing(client: redis.Redis) -> StoreFinding:
+    """Nobody empties the store by accident: the last word of the user's rules on FLUSHALL is no (F18)."""
+    wanted = "denied to this user"
+    fix = "ACL SETUSER default -flushall -flushdb, and in redis.conf or the ACL file"
+    try:
+        told: Any = client.acl_getuser(_text(client.acl_whoami()))
+    except redis.ResponseError as error:
+        return StoreFinding("flushall", False, f"the server does not tell: {error}", wanted, fix)
+    allowed = False
+    for rule in (*told["categories"], *told["commands"]):  # as the client sorts them: categories come first
+        if rule[1:] in FLUSHING:
+            allowed = rule[0] == "+"
+    return StoreFinding("flushall", not allowed, "allowed" if allowed else "denied", wanted, fix)
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _write(client: redis.Redis) -> StoreFinding:

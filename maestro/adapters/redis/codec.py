@@ -12,12 +12,13 @@ from maestro.continuation.mail import Mail, in_lanes
 from maestro.errors import IntegrityError
 from maestro.field.decay import half_lives
 from maestro.ids import CallId, ContinuationId, Epoch, Rev, TimeMs
-from maestro.tick.records import Frost
+from maestro.tick.linger import Linger
+from maestro.tick.records import Frost, Pin
 from maestro.tick.steering import granted, order_fact
-from maestro.tick.store import Adopted, Batch, Birth, Commit, Heir, JournalEntry, Terms
+from maestro.tick.store import Adopted, Batch, Birth, Commit, Heir, JournalEntry, Terms, born_fact
 from maestro.tick.watches import Watch, unaddressed
 
-_PARTS = {"g": "granted", "r": "reserved", "s": "spent", "l": "lent"}
+_PARTS = {"g": "granted", "r": "reserved", "s": "spent", "l": "lent", "c": "soft"}
 
 
 def dumps(value: JsonValue | Mapping[str, Any] | Sequence[Any]) -> bytes:
@@ -136,6 +137,14 @@ def keys_of(text: bytes) -> tuple[str, ...]:
     return tuple(key for key in text.decode().split(",") if key)
 
 
+def linger_text(linger: Linger | None) -> str:
+    """What a holder says of itself, as a script searches it: `<listens_ms> <room> ,<cid>=<epoch>,`."""
+    if linger is None:
+        return ""
+    known = "".join(f"{cid}={epoch}," for cid, epoch in linger.known.items())
+    return f"{linger.listens_ms} {int(linger.room)} ,{known}"
+
+
 def adopted_of(reply: Sequence[Any] | None) -> Adopted | None:
     if not reply:
         return None
@@ -169,12 +178,12 @@ def birth_plan(birth: Birth, parent: ContinuationId | None) -> dict[str, Any]:
         "start": line(birth.start).decode(),
         "lane": box(birth.start),
         "key": birth.start.wake_key,
-        "fact": dumps(
-            {"type": "born", "cid": birth.cid, "parent": parent, "root": birth.root, "behaviour": birth.behaviour}
-        ).decode(),
+        "fact": dumps(born_fact(birth, parent)).decode(),
     }
     if parent:
         plan["parent"] = parent
+    if birth.account:
+        plan["account"] = birth.account
     if birth.name:
         plan["name"] = birth.name
     if birth.supersedes:
@@ -210,6 +219,13 @@ def frost_of(raw: bytes | None) -> Frost | None:
         return None
     told = orjson.loads(raw)
     return Frost(told["by"], TimeMs(int(told["at_ms"])), told["scope"], told["reason"])
+
+
+def pin_of(raw: bytes | None) -> Pin | None:
+    if not raw:
+        return None
+    stays, node, home = raw.decode().split(" ", 2)
+    return Pin(node, stays == "1", home)
 
 
 def interest_value(relevance: float | None, terms: Terms | None) -> str:

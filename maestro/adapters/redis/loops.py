@@ -27,6 +27,10 @@ class RedisLeases:
     async def reclaim(self, holder: HolderId, partition: Partition) -> int:
         return int(await self._keys.wire.script("reclaim", self._keys.partition(partition), holder))
 
+    async def tell_room(self, pool: str, places: int, most: int) -> None:
+        told = (f"pool_places:{pool}", places, f"pool_most:{pool}", most)
+        await self._keys.wire.execute("HSET", f"{self._keys.partition(Partition(0))}:room", *told)
+
 
 class RedisTimers:
     def __init__(self, keys: Keys) -> None:
@@ -98,8 +102,9 @@ class RedisSignals:
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    async def wait(self, name: str, timeout_ms: int) -> bool:
-        lists = [f"{self._keys.partition(Partition(p))}:sig:{name}" for p in range(self._keys.partitions)]
+    async def wait(self, name: str, timeout_ms: int, *others: str) -> bool:
+        at = [self._keys.partition(Partition(number)) for number in range(self._keys.partitions)]
+        lists = [f"{key}:sig:{each}" for each in (name, *others) for key in at]
         return await self._keys.wire.pop(lists, timeout_ms)
 
     async def rouse(self, name: str) -> None:

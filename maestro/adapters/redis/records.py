@@ -7,6 +7,7 @@ import orjson
 
 from maestro.adapters.redis import codec
 from maestro.adapters.redis.store import Keys, flat
+from maestro.budget.accounts import AccountPath
 from maestro.continuation.lifecycle import Hold
 from maestro.field.decay import Ranked, half_lives, merge_top
 from maestro.field.entry import Entry
@@ -25,7 +26,7 @@ class RedisRecords:
         if not reply:
             return None
         checkpoint, epoch, rev, tries, holder, keys, frozen, ready, unread, error, ledger, *rest = reply
-        last_holder, hold, frost, parent, brake, moved = rest
+        last_holder, hold, frost, parent, brake, moved, pin, account = rest
         return Glance(
             cid=cid,
             checkpoint=checkpoint,
@@ -45,6 +46,8 @@ class RedisRecords:
             parent=ContinuationId(parent.decode()) if parent else None,
             moved_to=orjson.loads(moved)["to"] if moved else None,
             moved_by=orjson.loads(moved)["id"] if moved else None,
+            account=AccountPath(account.decode()) if account else None,
+            pin=codec.pin_of(pin),
         )
 
     async def ids(self, partition: Partition) -> Sequence[ContinuationId]:

@@ -42,6 +42,16 @@ class RedisSteering:
             case _:
                 raise unknown(cid)
 
+    async def soften(self, cid: ContinuationId, caps: BudgetVector, by: str = PERSON) -> Ledger:
+        outcome, *facts = await self._keys.script("soften", cid, cid, codec.dumps(caps.root), by)
+        match outcome:
+            case b"ok":
+                return codec.ledger_of(facts[0])
+            case b"terminal":
+                raise await ended(self._keys, cid)
+            case _:
+                raise unknown(cid)
+
     async def transfer(
         self, source: ContinuationId, to: ContinuationId, amount: BudgetVector, key: str, by: str = PERSON
     ) -> tuple[Ledger, Ledger]:

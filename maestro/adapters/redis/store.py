@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from maestro.adapters.redis import codec
 from maestro.adapters.redis.wire import Wire
+from maestro.budget.accounts import given_up
 from maestro.budget.ledger import exceeded
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.mail import Mail, mailbox_full
@@ -20,6 +21,8 @@ from maestro.errors import (
     Fenced,
 )
 from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, TenantId, partition_of
+from maestro.tick.journals import NOTHING_MORE, About
+from maestro.tick.linger import Linger
 from maestro.tick.postscript import unended
 from maestro.tick.steering import heirless, news
 from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, Held, JournalEntry, Postscript
@@ -58,6 +61,8 @@ class RedisStore:
             raise Conflict(
                 f"the name {birth.name!r} belongs to {facts[0].decode()}", field="name", hint="choose another name"
             )
+        if outcome == b"void":
+            raise given_up(birth.cid)
         return bool(outcome == b"ok")
 
     async def deliver(self, to: ContinuationId, mail: Mail) -> Delivered:
@@ -85,10 +90,16 @@ class RedisStore:
             await self._keys.script("unwatch", watch.target, watch.target, watch.ref)
 
     async def adopt(
-        self, pool: str, holder: HolderId, lease_ms: int, partition: Partition, only: ContinuationId | None = None
+        self,
+        pool: str,
+        holder: HolderId,
+        lease_ms: int,
+        partition: Partition,
+        only: ContinuationId | None = None,
+        linger: Linger | None = None,
     ) -> Adopted | None:
-        key = self._keys.partition(partition)
-        return codec.adopted_of(await self._keys.wire.script("adopt", key, pool, holder, lease_ms, only or ""))
+        key, told = self._keys.partition(partition), codec.linger_text(linger)
+        return codec.adopted_of(await self._keys.wire.script("adopt", key, pool, holder, lease_ms, only or "", told))
 
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
         intent, price = codec.entry_json(entry), codec.dumps(entry.price.root)
@@ -105,7 +116,9 @@ class RedisStore:
             case _:
                 raise Fenced(cid, epoch, facts[0])
 
-    async def commit(self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None) -> Committed:
+    async def commit(
+        self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None, linger: Linger | None = None
+    ) -> Committed:
         blobs = [blob for birth in commit.births for blob in (birth.checkpoint, birth.record)]
         plan = codec.commit_plan(commit, commit.name or "")
         outcome, *facts = await self._keys.script(
@@ -118,6 +131,7 @@ class RedisStore:
             commit.record,
             plan,
             *(adopt_next or ("", "", 0)),
+            codec.linger_text(linger),
             *blobs,
         )
         match outcome:
@@ -168,19 +182,26 @@ class RedisStore:
 
 
 class RedisJournals:
-    """maestro.tick.store.Journals on Redis."""
+    """maestro.tick.journals.Journals on Redis."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
     async def settle(
-        self, cid: ContinuationId, ordinal: int, call_id: CallId, answer: JsonValue, failed: bool, charge: BudgetVector
+        self,
+        cid: ContinuationId,
+        ordinal: int,
+        call_id: CallId,
+        answer: JsonValue,
+        failed: bool,
+        charge: BudgetVector,
+        about: About = NOTHING_MORE,
     ) -> JournalEntry | None:
         outcome_json = codec.outcome_json(answer, charge)
         state, price = "f" if failed else "a", codec.dumps(charge.root)
         told = codec.granted_line(f"refund:{call_id}", BudgetVector({}))
         outcome, *facts = await self._keys.script(
-            "settle", cid, cid, ordinal, call_id, outcome_json, state, price, told
+            "settle", cid, cid, ordinal, call_id, outcome_json, state, price, told, codec.dumps(about)
         )
         match outcome:
             case b"known":

@@ -21,6 +21,7 @@ LIST_SDKS = (
 )
 
 
+@pytest.mark.spec("05.19")
 @pytest.mark.parametrize("module", ["dispatch", "request", "prices", "failover", "desk", "reply", "targets"])
 def test_importing_the_pager_loads_no_provider_sdk(module: str):
     found = subprocess.run(

@@ -185,3 +185,16 @@ async def test_a_budget_that_does_not_cover_the_maximum_price_is_refused_before_
     with pytest.raises(BudgetExceededError):
         await router.call("haiku", MESSAGES, None, BudgetVector({"cheap_model_calls": 0}), "sync")
     assert first.calls == 0
+
+
+@pytest.mark.spec("05.18")
+async def test_a_target_that_refuses_the_key_is_asked_no_more_and_the_call_surfaces():
+    time = FakeTime()
+    locked, other = ScriptedProvider("a", time, [AuthRefused("401")]), ScriptedProvider("b", time)
+    router = FailoverModelRouter({Tier.HAIKU: (locked, other)}, table("a", "b"), None, time.timing())
+    with pytest.raises(AuthRefused):
+        await router.answer(request())
+    assert (await router.answer(request())).content == "b"
+    assert (locked.calls, other.calls) == (1, 1)
+    time.now_ms += RetryPolicy().refused_key_ms
+    assert (await router.answer(request())).content == "a"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from maestro.adapters.memory.backend import MemoryBackend
 from maestro.clock import ManualClock
@@ -12,7 +13,7 @@ from maestro.continuation.directive import Closing, Finish, Sleep
 from maestro.continuation.lifecycle import Status
 from maestro.continuation.mail import Control, Mail
 from maestro.errors import StoreRefused, StoreUnavailable
-from maestro.ids import ContinuationId
+from maestro.ids import ContinuationId, HolderId
 from maestro.runtime import host as host_module
 from maestro.runtime import verbs
 from maestro.runtime.host import Host, HostSettings
@@ -242,3 +243,64 @@ async def busy(hosted: Hosted) -> ContinuationId:
 
 async def _begun(cid: ContinuationId) -> bool:
     return cid in BEGUN
+
+
+class Counter(BaseModel):
+    n: int = 0
+
+
+class Counting(Behaviour[Counter]):
+    async def on_message(self, tick: Tick[Counter], message: Mail) -> Closing | None:
+        tick.state.n += 1
+        return None
+
+
+@pytest.mark.spec("02.11")
+async def test_a_burst_meets_who_was_here_and_its_checkpoint_is_read_once_though_others_are_idle() -> None:
+    stage = Stage(MemoryBackend(1, ManualClock()), Counting)
+    around, signals = stage.surroundings(Counting), stage.backend.signals
+    hosts = [
+        Host(HostSettings("default", HolderId(f"h{n}"), 1, 1, LEASE_MS, 5_000, 60_000), around, signals)
+        for n in range(3)
+    ]
+    serving = [asyncio.create_task(host.serve()) for host in hosts]
+    cid = await stage.start(Counting)
+    for _ in range(200):  # whoever was roused for its birth has looked
+        await asyncio.sleep(0)
+    before, ticks = await stage.total("adopted_known"), [host.ticks for host in hosts]
+    async with asyncio.timeout(20):
+        for number in range(100):
+            await verbs.send(stage.at, cid, {"number": number})
+            while (await stage.state(cid) or {}).get("n") != number + 1:  # noqa: ASYNC110 - the store rings no bell
+                await asyncio.sleep(0)
+    burst = [host.ticks - first for host, first in zip(hosts, ticks, strict=True)]
+    assert sorted(burst) == [0, 0, 100], "always the same"
+    assert (await stage.total("adopted_known") - before, await stage.total("fenced")) == (100, 0), "one activation"
+    await stage.audit()
+    for task in serving:
+        task.cancel()
+    await asyncio.wait(serving)
+
+
+async def test_another_takes_over_who_was_here_when_this_one_is_busy_and_reads_it_anew() -> None:
+    stage = Stage(MemoryBackend(1, ManualClock()), Counting, Sleeper)
+    around, signals = stage.surroundings(Counting, Sleeper), stage.backend.signals
+    hosts = [
+        Host(HostSettings("default", HolderId(f"h{n}"), 1, 1, LEASE_MS, 5_000, 60_000), around, signals)
+        for n in range(2)
+    ]
+    serving = [asyncio.create_task(host.serve()) for host in hosts]
+    cid, hog = await stage.start(Counting), await stage.start(Sleeper)
+    async with asyncio.timeout(20):
+        for number in range(10):
+            await verbs.send(stage.at, cid, {"number": number})
+            while (await stage.state(cid) or {}).get("n") != number + 1:  # noqa: ASYNC110 - the store rings no bell
+                await asyncio.sleep(0)
+            if number == 4:
+                await verbs.send(stage.at, hog, "now")
+                while not BEGUN:  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0)
+    assert await stage.state(cid) == {"n": 10}
+    for task in serving:
+        task.cancel()
+    await asyncio.wait(serving)

@@ -34,6 +34,24 @@ def test_f50_of_many_that_die_at_once_only_so_many_start_at_once_and_the_rest_wa
     assert (stage.running, len(stage.turns), stage.now_ms) == (list("abcde"), 0, 750)
 
 
+def test_f50_two_hundred_that_die_with_their_node_are_all_back_in_order_and_never_sooner_than_the_pace_allows() -> None:
+    """At the pace that a pool has: eight at once, twenty a second."""
+    names = [f"a{n}" for n in range(200)]
+    stage = paced(*names, at_once=8, per_second=20)
+    for name in names:
+        stage.exit(name, "node_lost")
+    back: list[str] = []
+    while stage.turns:
+        for played in stage.turn():
+            started = played.removeprefix("+").split("|")
+            back += started
+            assert len(started) <= 8, "never more at once"
+        assert len(back) <= 8 + stage.now_ms * 20 // 1_000
+    assert back == names, "all, each once, first come first served"
+    assert stage.now_ms >= (200 - 8) * 1_000 // 20
+    assert stage.state.phase == "up", "a mass death is no crash loop"
+
+
 def test_a_child_in_a_crash_loop_does_not_go_before_a_sibling_that_waited() -> None:
     stage = paced("a", "b", at_once=1)
     for name in "ab":

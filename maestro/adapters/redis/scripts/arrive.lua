@@ -27,6 +27,7 @@ for _, f in ipairs(family) do
   for _, h in ipairs(half_lives) do call('DEL', P .. 'f:' .. cid .. ':' .. h) end
   for name, value in pairs(f.x) do call('HSET', X(cid), name, value) end
   call('HSET', X(cid), 'st', w.st, 'h', '', 'ar', id)
+  call('HDEL', X(cid), 'ac') -- the accounts of another store are none of ours
   call('SET', P .. 'c:' .. cid, f.checkpoint)
   fill('RPUSH', P .. 'l:' .. cid, f.log)
   fill('RPUSH', P .. 'm:' .. cid, f.mail)

@@ -1,6 +1,6 @@
 -- The single write that ends a tick, and the next adoption.
 -- ARGV: cid, epoch, rev, checkpoint, record, plan JSON, next pool ('' for none), next holder, lease_ms,
---   then checkpoint and record of each birth.
+--   what it says of itself, then checkpoint and record of each birth.
 -- -> {ok | duplicate, next} | fenced | budget | news (an end that knows nothing of a child adopted meanwhile) | heirless
 local cid, epoch, rev, plan = ARGV[1], ARGV[2], tonumber(ARGV[3]), cjson.decode(ARGV[6])
 local at = now_ms()
@@ -8,7 +8,7 @@ local x = call('HMGET', X(cid), 'ep', 'rev', 'ce', 'st', 'pl', 'h')
 
 local function adopt_next()
   if ARGV[7] == '' then return false end
-  return adopt(ARGV[7], ARGV[8], tonumber(ARGV[9]), at)
+  return adopt(ARGV[7], ARGV[8], tonumber(ARGV[9]), at, '', ARGV[10])
 end
 
 if x[2] == ARGV[3] and x[3] == epoch then return {'duplicate', adopt_next()} end
@@ -20,8 +20,9 @@ end
 -- All that a merged one leaves is its heir's: free money that the heir has a limit for, findings, field.
 local function inherit(from, p, when)
   local heir, left = p.heir, {}
+  local same = call('HGET', X(from), 'ac') == call('HGET', X(heir.cid), 'ac') -- else it is its account's again
   for resource, free in pairs(limits(from, 1, true)) do
-    if money(heir.cid, resource) then left[resource] = free end
+    if same and money(heir.cid, resource) then left[resource] = free end
   end
   add(from, 'g', left, -1)
   for resource, by in pairs(left) do left[resource] = -by end
@@ -102,7 +103,7 @@ add(cid, 's', plan.spend, 1)
 if next(plan.spend) then tell_charge(cid, {outcome = 'spent', rev = rev}, plan.spend, at) end
 for i, b in ipairs(plan.births) do
   add(cid, 'l', b.grant, 1)
-  birth(b, ARGV[8 + 2 * i], ARGV[9 + 2 * i], at)
+  birth(b, ARGV[9 + 2 * i], ARGV[10 + 2 * i], at)
 end
 for _, g in ipairs(plan.grants) do
   if g.living then
@@ -143,6 +144,7 @@ if TERMINAL[plan.status] then
   if string.sub(x[5], 1, 10) == 'dedicated-' then call('SREM', P .. 'pools', x[5]) end
   if plan.name ~= '' and call('HGET', P .. 'names', plan.name) == cid then call('HDEL', P .. 'names', plan.name) end
 else
+  settle_in(ARGV[8], ARGV[7], lingering(ARGV[10]), at, false) -- whoever commits looks itself: nobody else need be roused
   look(cid, at)
 end
 tell_crossings(at)

@@ -50,6 +50,7 @@ end
 for _, m in ipairs(members) do
   local s = stash[m.cid]
   if not gone then
+    if id ~= '' then unpin(m.cid) end
     local x = call('HMGET', X(m.cid), 'h', 'pl', 'st')
     s.ready = (x[1] ~= '' or call('ZSCORE', P .. 'ready:' .. x[2], m.cid)) and '1' or '0'
     s.st, s.waits = x[3], call('HGET', P .. 'waits', m.cid) or ''

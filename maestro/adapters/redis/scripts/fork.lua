@@ -17,6 +17,7 @@ if ARGV[6] ~= '' then call('HSET', P .. 'once', once, b.cid) end
 add(origin, 'g', change, 1)
 pass_on(origin, change)
 local at = now_ms()
+b.account = call('HGET', X(origin), 'ac') or nil
 birth(b, ARGV[3], ARGV[4], at)
 if ARGV[5] ~= '-1' then
   for _, line in ipairs(call('LRANGE', P .. 'm:' .. origin, 0, -1)) do

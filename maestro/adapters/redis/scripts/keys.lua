@@ -3,11 +3,13 @@
 --   c:<cid> checkpoint   x:<cid> control state   l:<cid> log       m:/k:<cid> mail and control mail
 --   q:<cid> the last number of each sender outside the partition
 --   j:<cid> journal      b:<cid> ledger          e:<cid> entries   f:<cid>:<half-life> ranked set   o:<hash> block
---   w:<cid> who is told of its end
+--   w:<cid> who is told of its end    home:<name> who listens to its own name    rs:<cid> what it owes its account
+--   calls, calls:due, calls:taken: placed model calls by call id, see maestro/pager/placed.py
+--   acct:<path> an account, accts all of them, slices what they have lent and nobody has confirmed, owing who owes
 -- x fields: ep epoch, rev, ce epoch of the last commit, h holder, wk wake keys, pl pool, st status, tr tries,
 --   jn children still to join, hd hold, fr frozen (2: ready when thawed), ft frozen with its tree, fb who froze it,
---   pa parent, cs/ms control and other mails seen at adoption,
---   lh last holder, mb bytes of mail, wn windows of interests, wl wakes a day of interests, wu:<interest> day and wakes, mv where it has moved to, ar by which export it came
+--   pa parent, ac account, cs/ms control and other mails seen at adoption,
+--   lh last holder, mb bytes of mail, wn windows of interests, wl wakes a day of interests, wu:<interest> day and wakes, mv where it has moved to, pn pin, ar by which export it came
 local P = KEYS[1] .. ':'
 local SIGNAL_LIMIT = 64
 local TERMINAL = {completed = true, failed = true, expired = true, cancelled = true, superseded = true,
@@ -38,9 +40,33 @@ local function signal(name)
   if call('LLEN', list) < SIGNAL_LIMIT then call('RPUSH', list, '1') end
 end
 
+-- Who listens to its own name, see maestro/tick/linger.py: home:<name> holds `<until> <pool>`.
+local HUSHED_AFTER_MS = 60000 -- what rouses one that will never listen again does not lie about for ever
+local function own_name(holder) return string.match(holder, '^[^~]*') end
+
+local function leave_home(name)
+  local pool = string.match(call('GET', P .. 'home:' .. name) or '', ' (.*)$')
+  call('DEL', P .. 'home:' .. name)
+  local roused = call('DEL', P .. 'sig:ready:' .. name) == 1
+  if roused and pool and call('EXISTS', P .. 'ready:' .. pool) == 1 then signal('ready:' .. pool) end
+end
+
+local function be_at_home(name, pool, listens_ms, at)
+  call('SET', P .. 'home:' .. name, text(at + listens_ms) .. ' ' .. pool, 'PX', listens_ms + HUSHED_AFTER_MS)
+end
+
+-- Roused is who held it last, while that one listens to its own name; else anybody of the pool.
+local function rouse(cid, pool, at)
+  local last = own_name(call('HGET', X(cid), 'lh') or '')
+  local until_ms, serves = string.match(last ~= '' and call('GET', P .. 'home:' .. last) or '', '^(%d+) (.*)$')
+  if serves ~= pool or tonumber(until_ms) <= at then return signal('ready:' .. pool) end
+  signal('ready:' .. last)
+  call('PEXPIRE', P .. 'sig:ready:' .. last, HUSHED_AFTER_MS)
+end
+
 local function ready(cid, pool, at)
   if call('ZADD', P .. 'ready:' .. pool, 'NX', at, cid) == 0 then return end
-  signal('ready:' .. pool)
+  rouse(cid, pool, at)
   if string.sub(pool, 1, 10) == 'dedicated-' then signal('place') end
 end
 
@@ -61,6 +87,30 @@ local function ready_to_die(cid, pool, at)
   call('ZADD', P .. 'ready:' .. pool, -at, cid)
   signal('ready:' .. pool)
   if string.sub(pool, 1, 10) == 'dedicated-' then signal('place') end
+end
+
+-- It waits in another pool from now on, at its old place in the order.
+local function repool(cid, pool)
+  local was = call('HGET', X(cid), 'pl')
+  if was == pool then return end
+  local since = call('ZSCORE', P .. 'ready:' .. was, cid)
+  call('HSET', X(cid), 'pl', pool)
+  call('SADD', P .. 'pools', pool)
+  if string.sub(was, 1, 10) == 'dedicated-' then call('SREM', P .. 'pools', was) end
+  if not since then return end
+  call('ZREM', P .. 'ready:' .. was, cid)
+  ready(cid, pool, since)
+end
+
+-- A pin is `<1 until unpinned, 0 for one wake> <node> <the pool it belongs to>`.
+local function home_of(pin) return string.match(pin, '^%d %S+ (.*)$') end
+
+local function unpin(cid)
+  local pin = call('HGET', X(cid), 'pn')
+  if not pin then return false end
+  call('HDEL', X(cid), 'pn')
+  repool(cid, home_of(pin))
+  return true
 end
 
 -- It stands in the ready set of its pool; a frozen one will when it is thawed, a held one is looked at when let go of.

@@ -81,10 +81,26 @@ local function limits(cid, sign, only_free)
   return found
 end
 
--- An ended one gives what is free back to its parent; an ended parent passes it on.
+-- What the family under `cid` has no more use for is owed to the account that lent it, see maestro/budget/accounts.py.
+local function owe(cid, amounts)
+  if not call('HGET', X(cid), 'ac') then return end
+  for resource, amount in pairs(amounts) do
+    if amount > 0 then
+      call('HINCRBY', P .. 'rs:' .. cid, resource, text(amount))
+      call('SADD', P .. 'owing', cid)
+    end
+  end
+end
+
+-- An ended one gives what is free back to its parent; an ended parent passes it on, to its account in the end.
 local function give_back(cid)
   local parent = call('HGET', X(cid), 'pa')
-  if not parent or parent == '' then return end
+  if not parent or parent == '' then
+    if not call('HGET', X(cid), 'ac') then return end
+    local rest = limits(cid, 1, true)
+    add(cid, 'g', rest, -1)
+    return owe(cid, rest)
+  end
   local flat = call('HGETALL', P .. 'b:' .. cid)
   for i = 1, #flat, 2 do
     local resource = string.match(flat[i], '^(.*)%.g$')
@@ -108,35 +124,40 @@ local function tell_granted(cid, line, at)
 end
 
 -- The provider tells what a call that was charged in full has cost: once.
-local function correct(cid, call_id, actual, line, at)
+local function correct(cid, call_id, actual, line, at, told)
   local field = 'U.' .. call_id
   local charged = call('HGET', P .. 'b:' .. cid, field)
   if not charged then return false end
   add(cid, 's', cjson.decode(charged), -1)
   add(cid, 's', actual, 1)
   call('HDEL', P .. 'b:' .. cid, field)
-  fact(cjson.encode({type = 'refunded', cid = cid, call_id = call_id, charged = cjson.decode(charged), actual = actual,
-    rev = tonumber(call('HGET', X(cid), 'rev')), at_ms = at}))
+  told = told or {}
+  told.type, told.cid, told.call_id, told.charged, told.actual = 'refunded', cid, call_id, cjson.decode(charged), actual
+  told.rev, told.at_ms = tonumber(call('HGET', X(cid), 'rev')), at
+  fact(cjson.encode(told))
   if TERMINAL[call('HGET', X(cid), 'st')] then give_back(cid) end
   tell_granted(cid, line, at)
   return true
 end
 
--- How each limited account of `cid` stands, see maestro/budget/standing.py: {resource, level, alerted, granted, spent, left}.
+-- How each limited account of `cid` stands, see maestro/budget/standing.py:
+-- {resource, level, alerted, granted, spent, left, soft cap}.
 local function standings(cid)
-  local found, flat = {}, call('HGETALL', P .. 'b:' .. cid)
+  local found, known, flat = {}, {}, call('HGETALL', P .. 'b:' .. cid)
   local function part_of(granted, permille)
     local rest = math.fmod(granted, 1000)
     return (granted - rest) / 1000 * permille + math.floor(rest * permille / 1000)
   end
   for i = 1, #flat, 2 do
-    local resource, granted = string.match(flat[i], '^(.*)%.g$'), tonumber(flat[i + 1])
-    if resource and granted > 0 then
-      local m = call('HMGET', P .. 'b:' .. cid, resource .. '.s', resource .. '.l')
-      local spent = tonumber(m[1]) or 0
-      local left = granted - spent - (tonumber(m[2]) or 0)
-      local level = (left <= part_of(granted, 600) and 1 or 0) + (left <= part_of(granted, 300) and 1 or 0)
-      found[#found + 1] = {resource, level, granted - spent <= part_of(granted, 200), granted, spent, left}
+    local resource = string.match(flat[i], '^(.*)%.g$') or string.match(flat[i], '^(.*)%.c$')
+    if resource and not known[resource] then
+      known[resource] = true
+      local m = call('HMGET', P .. 'b:' .. cid, resource .. '.s', resource .. '.l', resource .. '.g', resource .. '.c')
+      local spent, granted, soft = tonumber(m[1]) or 0, tonumber(m[3]), tonumber(m[4])
+      local cap = math.min(granted or soft, soft or granted)
+      local left = cap - spent - (tonumber(m[2]) or 0)
+      local level = (left <= part_of(cap, 600) and 1 or 0) + (left <= part_of(cap, 300) and 1 or 0)
+      if cap > 0 then found[#found + 1] = {resource, level, cap - spent <= part_of(cap, 200), granted, spent, left, soft} end
     end
   end
   table.sort(found, function(a, b) return a[1] < b[1] end)
@@ -155,13 +176,14 @@ local function tell_crossings(at)
       local was, now = {}, {}
       for name, level, alerted in string.gmatch(x[2] or '', '([^,=]+)=(%d)(%d)') do was[name] = {tonumber(level), alerted} end
       for _, s in ipairs(standings(cid)) do
-        local before, told = was[s[1]] or {0, '0'}, {cid = cid, resource = s[1], granted = s[4], at_ms = at}
+        local before = was[s[1]] or {0, '0'}
+        local told = {cid = cid, resource = s[1], granted = s[4], soft_cap = s[7], at_ms = at}
         if s[2] ~= before[1] then
           told.type, told['from'], told.to, told.left = 'budget_pressure', LEVELS[before[1]], LEVELS[s[2]], s[6]
           fact(cjson.encode(told))
         end
         if s[3] and before[2] == '0' then
-          told = {type = 'budget_alert', cid = cid, resource = s[1], granted = s[4], spent = s[5], at_ms = at}
+          told = {type = 'budget_alert', cid = cid, resource = s[1], granted = s[4], soft_cap = s[7], spent = s[5], at_ms = at}
           fact(cjson.encode(told))
         end
         if s[2] > 0 or s[3] then now[#now + 1] = s[1] .. '=' .. s[2] .. (s[3] and '1' or '0') end
@@ -204,7 +226,8 @@ local function birth(b, checkpoint, record, at)
   call('SET', P .. 'c:' .. b.cid, checkpoint)
   call('HSET', X(b.cid), 'ep', 0, 'rev', 0, 'ce', 0, 'h', '', 'wk', ',', 'pl', b.pool, 'st', 'pending', 'tr', 0, 'jn', 0,
     'hd', '', 'fr', '0', 'pa', b.parent or '')
-  local tree = b.parent and call('HMGET', X(b.parent), 'ft', 'fb') or {}
+  local tree = b.parent and call('HMGET', X(b.parent), 'ft', 'fb', 'ac') or {}
+  if b.account or tree[3] then call('HSET', X(b.cid), 'ac', b.account or tree[3]) end
   if tree[1] == '1' then call('HSET', X(b.cid), 'fr', '1', 'ft', '1', 'fb', tree[2]) end
   call('RPUSH', P .. 'l:' .. b.cid, stamp(at) .. ' ' .. record)
   call('ZADD', P .. 'all', at, b.cid)
@@ -237,13 +260,36 @@ local function take_ready(pool, only, braked)
   return first
 end
 
-local function adopt(pool, holder, lease_ms, at, only)
+-- What a holder says of itself when it adopts, `<listens_ms> <room> ,<cid>=<epoch>,`: see maestro/tick/linger.py.
+local function lingering(said)
+  local listens_ms, room, known = string.match(said or '', '^(%d+) (%d) (.*)$')
+  return {listens_ms = tonumber(listens_ms or '0'), room = room == '1', known = known or ''}
+end
+
+-- It has the checkpoint that its last commit wrote: there is nothing to read.
+local function checkpoint_for(cid, committed_under, lingers)
+  if string.find(lingers.known, ',' .. cid .. '=' .. committed_under .. ',', 1, true) then
+    count('adopted_known')
+    return ''
+  end
+  return call('GET', P .. 'c:' .. cid)
+end
+
+-- It listens to its own name from now on, unless it has found something and has no room for more.
+local function settle_in(holder, pool, lingers, at, found)
+  if lingers.listens_ms == 0 then return end
+  local name = own_name(holder)
+  if found and not lingers.room then leave_home(name) else be_at_home(name, pool, lingers.listens_ms, at) end
+end
+
+local function adopt(pool, holder, lease_ms, at, only, said)
+  local lingers = lingering(said)
   local braked = call('EXISTS', P .. 'brake') == 1
   for _ = 1, 16 do
     local popped = take_ready(pool, only or '', braked)
-    if #popped == 0 then return false end
+    if #popped == 0 then break end
     local cid = popped[1]
-    local x = call('HMGET', X(cid), 'st', 'h', 'fr', 'rev', 'wk', 'hd', 'pa')
+    local x = call('HMGET', X(cid), 'st', 'h', 'fr', 'rev', 'wk', 'hd', 'pa', 'ce')
     if x[1] and not TERMINAL[x[1]] and x[2] == '' and (x[3] == '0' or tonumber(popped[2]) < 0) then
       local controls, mail = call('LRANGE', P .. 'k:' .. cid, 0, -1), mail_for(cid, x[5], at)
       local epoch = call('HINCRBY', X(cid), 'ep', 1)
@@ -254,13 +300,16 @@ local function adopt(pool, holder, lease_ms, at, only)
       call('SADD', P .. 'held:' .. holder, cid)
       call('ZADD', P .. 'leases', at + lease_ms, holder)
       count('adopted')
+      if string.find(pool, '@', 1, true) and string.sub(call('HGET', X(cid), 'pn') or '', 1, 1) == '0' then unpin(cid) end
+      settle_in(holder, pool, lingers, at, true)
       return {
-        cid, epoch, tonumber(x[4]), tries, call('GET', P .. 'c:' .. cid), x[5], controls,
+        cid, epoch, tonumber(x[4]), tries, checkpoint_for(cid, x[8], lingers), x[5], controls,
         mail, call('HGETALL', P .. 'j:' .. cid), call('HGETALL', P .. 'b:' .. cid),
         text(at), text(math.abs(tonumber(popped[2]))), call('HGET', P .. 'err', cid), x[7],
       }
     end
   end
+  settle_in(holder, pool, lingers, at, false)
   return false
 end
 

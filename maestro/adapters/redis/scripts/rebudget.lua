@@ -28,6 +28,11 @@ end
 grant(cid, more)
 add(cid, 'g', less, -1)
 pass_on(cid, change)
+if next(less) then
+  local top = cid
+  while (call('HGET', X(top), 'pa') or '') ~= '' do top = call('HGET', X(top), 'pa') end
+  owe(top, less)
+end
 TOUCHED[cid] = true
 fact(cjson.encode({type = 'rebudgeted', cid = cid, change = change, by = ARGV[6], key = ARGV[5], at_ms = at}))
 if richer then tell_granted(cid, ARGV[7], at) end

@@ -1,0 +1,98 @@
+"""What `maestro up` takes on one machine at rest: processes, memory, CPU; who of it takes how much.
+
+Memory is proportional (PSS): in the sum, pages that several processes share count once.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from actors import installation
+from actors.local_ray import Place
+from actors.processes import find
+from benchmarks.report import Goal, Outcome, Row, Scale
+from maestro.adapters.redis import server
+from maestro.settings import Settings
+
+MIB = 1024 * 1024
+SETTLE_S = 10.0
+"""Idle workers of the start have gone to work, caches are warm."""
+
+
+async def measure(scale: Scale) -> Outcome:
+    return await asyncio.to_thread(_measure, 5.0 if scale is Scale.QUICK else 30.0)
+
+
+def _measure(watch_s: float) -> Outcome:
+    home = Path(tempfile.mkdtemp(prefix="mf-", dir="/tmp"))
+    settings = Settings.load(home=home)
+    try:
+        installation.up_and_kept(settings)
+        time.sleep(SETTLE_S)
+        ours = _ours(settings)
+        memory, cpu = _memory_mib(ours), _cpu_share(ours, watch_s)
+        by_kind = _by_kind(ours)
+    finally:
+        installation.down(settings)
+        server.purge(home)
+    total = sum(memory.values())
+    rows = (
+        Row("`maestro up` at rest: processes", "", len(ours), None, None),
+        Row("`maestro up` at rest: memory (PSS)", "MiB", total, None, None),
+        Row(
+            "`maestro up` at rest: share of one core", "%", 100 * cpu, None, Goal("<= 25 %", at_most=25, absolute=True)
+        ),
+    )
+    return Outcome("footprint", rows, {"mib_by_kind": {kind: round(mib, 1) for kind, mib in by_kind.most_common()}})
+
+
+def _ours(settings: Settings) -> Sequence[psutil.Process]:
+    """Ray's processes, the embedded store, the heart and its pulse."""
+    rest = [process for process in psutil.process_iter() if str(settings.home) in " ".join(_command(process))]
+    found = {process.pid: process for process in (*find(Place.of(settings).signs()), *rest)}
+    found.pop(os.getpid(), None)
+    return [process for process in found.values() if process.is_running()]
+
+
+def _memory_mib(processes: Sequence[psutil.Process]) -> dict[int, float]:
+    return {process.pid: process.memory_full_info().pss / MIB for process in processes}
+
+
+def _by_kind(processes: Sequence[psutil.Process]) -> Counter[str]:
+    mib: Counter[str] = Counter()
+    for process in processes:
+        mib[_kind(process)] += process.memory_full_info().pss / MIB
+    return mib
+
+
+def _kind(process: psutil.Process) -> str:
+    command = _command(process)
+    if command[0].startswith("ray::"):
+        return "idle workers" if "IDLE" in command[0] else "actors" if "Agent" not in command[0] else "Ray's agents"
+    modules = [word for word in command if word.startswith("actors.")]
+    return modules[0] if modules else process.name()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline() or [process.name()]
+    except psutil.Error:
+        return [""]
+
+
+def _cpu_share(processes: Sequence[psutil.Process], for_s: float) -> float:
+    """Of one core, what all of them took together."""
+    before = sum(sum(process.cpu_times()[:2]) for process in processes)
+    time.sleep(for_s)
+    return (sum(sum(process.cpu_times()[:2]) for process in processes) - before) / for_s
+
+
+if __name__ == "__main__":
+    sys.stdout.write(asyncio.run(measure(Scale.QUICK)).line() + "\n")

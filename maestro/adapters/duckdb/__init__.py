@@ -1,0 +1,1 @@
+"""The warehouse on DuckDB: stretches as Parquet files, views over them."""

@@ -1,0 +1,91 @@
+"""Memory and open files of processes over a run, and whether they are flat.
+
+A slope is the median of all slopes between two samples (Theil and Sen): one spike does not tilt it. Judged is who lived
+through at least half an hour, or half of the run: a process that a fault ended has no slope.
+"""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import psutil
+
+WARM_SHARE = 0.2  # of a life: caches and pools fill
+LONG_S = 1_800.0
+MB = 1 << 20
+LIMIT_MB = 12.0  # of growth over a judged life, beside LIMIT_SHARE of what it had: allocators keep what they had once
+LIMIT_SHARE = 0.08
+LIMIT_FILES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    at_s: float
+    rss_bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One process over its judged life."""
+
+    pid: int
+    name: str
+    lived_s: float
+    rss_mb: float
+    slope_mb_per_h: float
+    grown_mb: float
+    files_grown: float
+
+    @property
+    def is_flat(self) -> bool:
+        return self.grown_mb <= LIMIT_MB + LIMIT_SHARE * self.rss_mb and self.files_grown <= LIMIT_FILES
+
+    def told(self) -> dict[str, str | int | float | bool | None]:
+        return {
+            "pid": self.pid, "name": self.name, "lived_s": round(self.lived_s), "rss_mb": round(self.rss_mb, 1),
+            "slope_mb_per_h": round(self.slope_mb_per_h, 2), "grown_mb": round(self.grown_mb, 2),
+            "files_grown": self.files_grown, "flat": self.is_flat,
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Meters:
+    """Samples by process."""
+
+    samples: dict[tuple[int, str], list[Sample]] = field(default_factory=dict)
+
+    def read(self, pids: Iterable[int], at_s: float) -> None:
+        """One sample of each that lives."""
+        for pid in pids:
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                sample = Sample(at_s, process.memory_info().rss, process.num_fds())
+                self.samples.setdefault((pid, process.name()), []).append(sample)
+
+    def trends(self, run_s: float) -> list[Trend]:
+        """Of each that lived long enough to be judged."""
+        found = []
+        for (pid, name), samples in self.samples.items():
+            lived_s = samples[-1].at_s - samples[0].at_s
+            if lived_s >= min(LONG_S, run_s / 2) and len(samples) >= 8:
+                found.append(trend(pid, name, samples))
+        return found
+
+
+def trend(pid: int, name: str, samples: Sequence[Sample]) -> Trend:
+    """How its memory and files moved once it was warm."""
+    warm = list(samples[int(len(samples) * WARM_SHARE) :])
+    slopes = [
+        (later.rss_bytes - earlier.rss_bytes) / (later.at_s - earlier.at_s)
+        for n, earlier in enumerate(warm)
+        for later in warm[n + 1 :]
+        if later.at_s > earlier.at_s
+    ]
+    slope = median(slopes) if slopes else 0.0
+    span_s, third = warm[-1].at_s - warm[0].at_s, max(1, len(warm) // 3)
+    files = median(s.files for s in warm[-third:]) - median(s.files for s in warm[:third])
+    rss_mb = median(s.rss_bytes for s in warm) / MB
+    lived_s = samples[-1].at_s - samples[0].at_s
+    return Trend(pid, name, lived_s, rss_mb, slope * 3600 / MB, slope * span_s / MB, files)

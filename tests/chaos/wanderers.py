@@ -1,0 +1,43 @@
+"""Continuations that wander from node to node: each message is a tick of some length with one deed outside.
+
+The world outside is a folder: a deed is a file named by who did it for which message, so that it counts once however
+often it is done; what was done again is seen by its lines.
+"""
+
+import asyncio
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from maestro.continuation.directive import Closing, Sleep
+from maestro.continuation.mail import Mail
+from maestro.tick.behaviour import Behaviour
+from maestro.tick.context import Tick
+
+TICK_S = 0.05
+
+
+class Road(BaseModel):
+    outside: str = ""
+    steps: list[int] = []
+
+
+class Wanderer(Behaviour[Road]):
+    """Takes one step per message."""
+
+    name = "wanderer"
+    pool = "swarm"
+
+    async def start(self, tick: Tick[Road]) -> Closing | None:
+        tick.state.outside = str(tick.about.input)
+        return Sleep.until_woken()
+
+    async def on_message(self, tick: Tick[Road], message: Mail) -> Closing | None:
+        body = message.body if isinstance(message.body, dict) else {}
+        step, seconds = int(str(body["step"])), float(str(body.get("for_s", TICK_S)))
+        await asyncio.sleep(seconds / 2)
+        with (Path(tick.state.outside) / f"{tick.id}.{step}").open("a") as deed:
+            deed.write("done\n")
+        await asyncio.sleep(seconds / 2)
+        tick.state.steps.append(step)
+        return Sleep.until_woken()
