@@ -1,7 +1,8 @@
 """Memory and open files of processes over a run, and whether they are flat.
 
 A slope is the median of all slopes between two samples (Theil and Sen): one spike does not tilt it. Judged is who lived
-through at least half an hour, or half of the run: a process that a fault ended has no slope.
+for JUDGED_S at least, on what came after its first WARM_S: a process that a fault ended young has no slope, and a run
+that is shorter than that judges nobody.
 """
 
 import contextlib
@@ -11,8 +12,8 @@ from statistics import median
 
 import psutil
 
-WARM_SHARE = 0.2  # of a life: caches and pools fill
-LONG_S = 1_800.0
+WARM_S = 60.0  # of a life: modules are read, caches and pools fill
+JUDGED_S = 240.0
 MB = 1 << 20
 LIMIT_MB = 12.0  # of growth over a judged life, beside LIMIT_SHARE of what it had: allocators keep what they had once
 LIMIT_SHARE = 0.08
@@ -64,19 +65,18 @@ class Meters:
                 sample = Sample(at_s, process.memory_info().rss, process.num_fds())
                 self.samples.setdefault((pid, process.name()), []).append(sample)
 
-    def trends(self, run_s: float) -> list[Trend]:
+    def trends(self) -> list[Trend]:
         """Of each that lived long enough to be judged."""
-        found = []
-        for (pid, name), samples in self.samples.items():
-            lived_s = samples[-1].at_s - samples[0].at_s
-            if lived_s >= min(LONG_S, run_s / 2) and len(samples) >= 8:
-                found.append(trend(pid, name, samples))
-        return found
+        return [
+            trend(pid, name, samples)
+            for (pid, name), samples in self.samples.items()
+            if samples[-1].at_s - samples[0].at_s >= JUDGED_S
+        ]
 
 
 def trend(pid: int, name: str, samples: Sequence[Sample]) -> Trend:
     """How its memory and files moved once it was warm."""
-    warm = list(samples[int(len(samples) * WARM_SHARE) :])
+    warm = [sample for sample in samples if sample.at_s - samples[0].at_s >= WARM_S]
     slopes = [
         (later.rss_bytes - earlier.rss_bytes) / (later.at_s - earlier.at_s)
         for n, earlier in enumerate(warm)

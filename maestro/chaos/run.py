@@ -39,7 +39,7 @@ from maestro.runtime import freight, verbs
 from maestro.runtime.verbs import Installation
 
 BREATH_S = 1.0  # after a heal, also where the run is late
-PACE_S = 0.03  # between two wishes of the client
+PACE_S = 0.05  # between two wishes of the client
 LOOK_S = 1.0
 METER_S = 5.0
 SETTLE_S = 120.0
@@ -106,7 +106,7 @@ async def run(plan: Plan, ground: Ground, client: Client, annals: Annals, folder
         await _exported(at, client.tellers, folder, annals)
     finally:
         await at.backend.close()
-    return judged(folder, tuple(meters.trends(length_s)))
+    return judged(folder, tuple(meters.trends()))
 
 
 def judged(folder: Path, trends: tuple[Trend, ...] = ()) -> Verdict:

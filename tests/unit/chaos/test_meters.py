@@ -1,31 +1,36 @@
-"""Memory and files that grow, and such that do not."""
+"""Who grows is found, who is flat is not, and who did not live long enough is not judged."""
 
-from maestro.chaos.meters import MB, Sample, trend
+from collections.abc import Callable
 
+from maestro.chaos.meters import JUDGED_S, MB, WARM_S, Meters, Sample
 
-def life(grows_mb_per_h: float, files_per_h: float = 0, spike_at: int = -1) -> list[Sample]:
-    """Half an hour, a look every five seconds."""
-    return [
-        Sample(
-            at_s=5.0 * n,
-            rss_bytes=int((100 + grows_mb_per_h * 5 * n / 3600 + (80 if n == spike_at else 0)) * MB),
-            files=int(30 + files_per_h * 5 * n / 3600),
-        )
-        for n in range(360)
-    ]
+EVERY_S = 5.0
 
 
-def test_what_stays_is_flat_although_it_spiked_once() -> None:
-    told = trend(1, "flat", life(0.0, spike_at=200))
-    assert told.is_flat
-    assert abs(told.slope_mb_per_h) < 0.1
+def _meters(life_s: float, rss_mb: Callable[[float], float], files: Callable[[float], int]) -> Meters:
+    times = [n * EVERY_S for n in range(int(life_s / EVERY_S) + 1)]
+    return Meters({(1, "one"): [Sample(at_s, int(rss_mb(at_s) * MB), files(at_s)) for at_s in times]})
 
 
-def test_what_grows_is_told_with_its_slope() -> None:
-    told = trend(1, "grows", life(200.0))
-    assert not told.is_flat
-    assert 199 < told.slope_mb_per_h < 201
+def test_a_process_that_grows_is_found_and_its_slope_told() -> None:
+    (trend,) = _meters(1_800, lambda at_s: 100 + at_s / 60, lambda _: 10).trends()
+    assert not trend.is_flat
+    assert 59 < trend.slope_mb_per_h < 61
 
 
-def test_files_that_are_not_closed_are_told() -> None:
-    assert not trend(1, "files", life(0.0, files_per_h=120)).is_flat
+def test_a_process_that_opens_files_and_never_closes_them_is_found() -> None:
+    (trend,) = _meters(1_800, lambda _: 100, lambda at_s: 10 + int(at_s / 60)).trends()
+    assert not trend.is_flat
+    assert trend.files_grown == 20
+
+
+def test_what_it_needs_to_get_warm_and_a_single_spike_are_no_growth() -> None:
+    (trend,) = _meters(
+        600, lambda at_s: 200 if at_s >= WARM_S else 50, lambda at_s: 100 if at_s == 300 else 10
+    ).trends()
+    assert trend.is_flat
+    assert trend.slope_mb_per_h == 0
+
+
+def test_who_died_young_is_not_judged() -> None:
+    assert _meters(JUDGED_S - EVERY_S, lambda at_s: at_s, int).trends() == []
