@@ -19,6 +19,8 @@ from maestro.tick.behaviour import Behaviour
 from maestro.tick.context import Tick
 
 CHILD_LIVES_MS = 20_000
+CHILD: JsonValue = {"lives_ms": CHILD_LIVES_MS}
+"""What a child is told: one whose parent ends before its first tick does not know any more that it is one."""
 
 
 class Path(BaseModel):
@@ -37,8 +39,8 @@ class Stray(Behaviour[Path]):
     name = "stray"
 
     async def start(self, tick: Tick[Path]) -> Closing | None:
-        if tick.about.parent is not None:
-            tick.set_timer("life", tick.now_ms + CHILD_LIVES_MS)
+        if isinstance(tick.about.input, dict):
+            tick.set_timer("life", tick.now_ms + int(str(tick.about.input["lives_ms"])))
         return Sleep.until_woken()
 
     async def on_message(self, tick: Tick[Path], message: Mail) -> Closing | None:
@@ -49,7 +51,13 @@ class Stray(Behaviour[Path]):
         if question := wish.get("think"):
             await tick.think(str(question), step="haiku", max_output_tokens=100)
         if policy := wish.get("spawn"):
-            tick.spawn(Stray, goal="live a while", budget=tick.budget.share(0.1), on_parent_end=str(policy))  # type: ignore[arg-type]
+            tick.spawn(
+                Stray,
+                goal="live a while",
+                budget=tick.budget.share(0.1),
+                input=CHILD,
+                on_parent_end=str(policy),  # type: ignore[arg-type]
+            )
         if ahead_ms := wish.get("timer_ms"):
             tick.set_timer("alarm", tick.now_ms + int(str(ahead_ms)))
         if "ask" in wish and state.asking is None:
@@ -84,7 +92,8 @@ class Stray(Behaviour[Path]):
             case "moment":
                 return Sleep(wait=ScheduledWake(wake_at_ms=TimeMs(tick.now_ms + CHILD_LIVES_MS)))
             case "children":
-                return Wait.children(tick.spawn(Stray, goal="live a while", budget=tick.budget.share(0.1)))
+                child = tick.spawn(Stray, goal="live a while", budget=tick.budget.share(0.1), input=CHILD)
+                return Wait.children(child)
             case _:
                 return None
 
