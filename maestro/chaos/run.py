@@ -205,11 +205,14 @@ async def _background(works: Sequence[Callable[[], Awaitable[None]]]) -> AsyncIt
             except MaestroError:
                 await asyncio.sleep(0.1)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(again(work)) for work in works]
-        yield
-        for task in tasks:
-            task.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(again(work)) for work in works]
+            yield
+            for task in tasks:
+                task.cancel()
+    except* Exception as several:  # noqa: BLE001 - none is swallowed
+        raise several.exceptions[0] from None  # the first is why the others were stopped
 
 
 async def _inflicted(strikes: Sequence[Strike], ground: Ground, annals: Annals, begun: float) -> None:
