@@ -106,6 +106,8 @@ class Send(_Shape):
     """An unread message of this sender with the same name gives way to it."""
     expires_ms: TimeMs | None = None
     """Unread by then, nobody reads it."""
+    cause: str | None = None
+    """The mail in whose handler it was written; None: all that its tick has read."""
 
 
 class Publish(_Shape):
@@ -118,6 +120,8 @@ class Publish(_Shape):
     payload: JsonValue
     version: Annotated[int, Field(ge=1)] = 1
     """Of the type: what the payload looks like (maestro.mesh.schemas)."""
+    cause: str | None = None
+    """As of a message."""
 
 
 class Report(_Shape):
@@ -125,6 +129,8 @@ class Report(_Shape):
 
     type: Literal["report"] = "report"
     finding: Finding
+    cause: str | None = None
+    """As of a message."""
 
 
 class Subscribe(_Shape):

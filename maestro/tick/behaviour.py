@@ -150,7 +150,8 @@ class Behaviour(Watching[S], Generic[S]):
         """One whole tick: every mail of the batch through its handler, in order. Override to see the batch as one."""
         closing: Closing | None = None
         for mail in tick.inbox:
-            closing = await self._receive(tick, mail) or closing
+            with tick.reading(mail):
+                closing = await self._receive(tick, mail) or closing
             if closing is not None and closing.type != "sleep":
                 break
         return closing

@@ -5,7 +5,8 @@ gets the same answer without asking again. A *directive* (`spawn`, `publish` ...
 the commit and happens after it, once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, JsonValue
@@ -76,6 +77,7 @@ class Tick(Ties, Using, Thinking, Generic[State]):
         self._mind: Mind = mind  # pyright: ignore[reportIncompatibleVariableOverride] - set here, and never again
         self._rev = rev
         self._acts: list[Act] = []
+        self._reading: str | None = None
 
     @property
     def id(self) -> ContinuationId:
@@ -94,6 +96,15 @@ class Tick(Ties, Using, Thinking, Generic[State]):
     def trigger(self) -> Mail | None:
         """The mail that woke this tick."""
         return self.inbox[0] if self.inbox else None
+
+    @contextmanager
+    def reading(self, mail: Mail) -> Iterator[None]:
+        """What is written meanwhile is because of `mail` alone, and not of all that this tick reads."""
+        self._reading = mail.id
+        try:
+            yield
+        finally:
+            self._reading = None
 
     @property
     def digest(self) -> Digest:
@@ -197,8 +208,12 @@ class Tick(Ties, Using, Thinking, Generic[State]):
         expires_ms = expiry(self.now_ms, expires_in_ms)
         receiver = check_continuation_id(to, "to")
         name = None if supersedes is None else check_label(supersedes, "supersedes")
-        letter = Send(to=receiver, subject=subject, body=check_body(body), supersedes=name, expires_ms=expires_ms)
-        self._acts.append(letter)
+        self._acts.append(
+            Send(
+                to=receiver, subject=subject, body=check_body(body), supersedes=name, expires_ms=expires_ms,
+                cause=self._reading,
+            )
+        )  # fmt: skip
 
     def publish(
         self, what: Finding | str, payload: JsonValue = None, *, key: str | None = None, type: str = "event",
@@ -210,11 +225,15 @@ class Tick(Ties, Using, Thinking, Generic[State]):
             key: the same (publisher, key) again is the same event; by default unique to this act.
         """
         if isinstance(what, Finding):
-            self._acts.append(Report(finding=what))
+            self._acts.append(Report(finding=what, cause=self._reading))
             return
         name = key or derived_token("event", self.id, self._rev, len(self._acts))
-        event = Publish(subject=check_subject(what), event_type=type, key=name, payload=payload, version=version)
-        self._acts.append(event)
+        self._acts.append(
+            Publish(
+                subject=check_subject(what), event_type=type, key=name, payload=payload, version=version,
+                cause=self._reading,
+            )
+        )  # fmt: skip
 
     def subscribe(
         self, pattern: str, *filters: Predicate, relevance: float | None = None, coalesce_ms: int = 0,

@@ -64,7 +64,7 @@ from maestro.tick.store import Birth, Commit, OutboxRow, Terms
 from maestro.tick.supervising import FIRST_ORDINAL, kept
 from maestro.tick.telling import asked_of_person, committed_fact
 from maestro.tick.ties import Knots, word_of_end
-from maestro.tick.transition import Facts, Transition, mail_of
+from maestro.tick.transition import Facts, Transition, hops_of, mail_of
 from maestro.tick.waiting import rest, watched
 
 
@@ -134,8 +134,9 @@ def _fold_act(draft: _Draft, act: Act, ordinal: int, facts: Facts, seal: Seal) -
             finding = _finding(facts, ordinal, act)
             draft.findings.append(orjson.dumps(finding))
             told = Publish(
-                subject=f"finding.{facts.before.root}", event_type="finding", key=str(finding["id"]), payload=finding
-            )
+                subject=f"finding.{facts.before.root}", event_type="finding", key=str(finding["id"]), payload=finding,
+                cause=act.cause,
+            )  # fmt: skip
             draft.outbox.append(_event_row(facts, ordinal, told))
         case Subscribe():
             draft.interests[act.interest.id] = act.interest
@@ -305,7 +306,6 @@ def _commit(draft: _Draft, facts: Facts, transition: Transition, after: Checkpoi
 
 
 def _event_row(facts: Facts, ordinal: int, act: Publish) -> OutboxRow:
-    hops = 1 + max((mail.hops for mail in facts.consumed), default=0)
     event = Event(
         id=EventId(f"{facts.before.id}:{facts.rev}:{ordinal}"),
         subject=act.subject,
@@ -315,7 +315,7 @@ def _event_row(facts: Facts, ordinal: int, act: Publish) -> OutboxRow:
         key=act.key,
         payload=act.payload,
         time_ms=facts.now_ms,
-        hops=hops,
+        hops=hops_of(facts, act.cause),
         causation_id=facts.trigger.id if facts.trigger else None,
         tenant=facts.before.tenant,
         taint="untrusted" if facts.tainted else "trusted",

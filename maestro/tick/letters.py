@@ -8,7 +8,7 @@ from maestro.continuation.directive import Send
 from maestro.continuation.mail import MAX_HOPS, Kind, Mail
 from maestro.errors import InvalidInput
 from maestro.ids import TimeMs
-from maestro.tick.transition import Facts, mail_of
+from maestro.tick.transition import Facts, hops_of, mail_of
 
 
 def letter_of(facts: Facts, ordinal: int, act: Send) -> Mail:
@@ -17,7 +17,7 @@ def letter_of(facts: Facts, ordinal: int, act: Send) -> Mail:
     Raises:
         InvalidInput: it would be the answer to an answer to ... more than MAX_HOPS times.
     """
-    hops = 1 + max((mail.hops for mail in facts.consumed), default=0)
+    hops = hops_of(facts, act.cause)
     if hops > MAX_HOPS:
         raise InvalidInput(
             f"a message to {act.to} after {MAX_HOPS} messages and events in a row",

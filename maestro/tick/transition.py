@@ -102,6 +102,12 @@ class Facts:
         return self.rev == 1 and self.before.forked_from is not None
 
 
+def hops_of(facts: Facts, cause: str | None) -> int:
+    """How many letters and events lie between what is written because of `cause` and the world outside."""
+    read = [mail for mail in facts.consumed if mail.id == cause] or facts.consumed
+    return 1 + max((mail.hops for mail in read), default=0)
+
+
 def mail_of(
     facts: Facts, ordinal: int, kind: Kind, subject: str, body: JsonValue, about: ContinuationId | None = None
 ) -> Mail:

@@ -11,9 +11,10 @@ from maestro.continuation.directive import Grant, Publish, Report, Send, SetTime
 from maestro.continuation.edits import Edits
 from maestro.continuation.finding import Finding
 from maestro.continuation.goal import GoalFrame
+from maestro.continuation.mail import Kind, Mail
 from maestro.continuation.wait import ApprovalResolution, StreamEvent
 from maestro.errors import BudgetExceededError, InvalidInput, MalformedAnswer
-from maestro.ids import ContinuationId, Rev, TenantId, TimeMs
+from maestro.ids import ContinuationId, MailId, Rev, TenantId, TimeMs
 from maestro.tick.behaviour import Behaviour, NoState
 from maestro.tick.birth import root_of
 from maestro.tick.context import MAX_SPAWNS, Tick
@@ -205,3 +206,18 @@ def test_the_same_action_goes_on_being_asked_under_the_same_id() -> None:
     assert isinstance(other, ApprovalResolution)
     assert isinstance(later, ApprovalResolution)
     assert len({asked.approval_id, other.approval_id, later.approval_id}) == 3, "an approval fits nothing else"
+
+
+class Answering(Behaviour[NoState]):
+    async def on_message(self, tick: Tick[NoState], message: Mail) -> None:
+        tick.send(KID, message.body)
+        tick.publish("heard", key=message.id)
+
+
+async def test_what_a_handler_writes_is_because_of_its_mail_alone() -> None:
+    read = [Mail(id=MailId(name), kind=Kind.MESSAGE, sender="x", body=name, sent_ms=TimeMs(1)) for name in ("a", "b")]
+    busy = Tick(BEFORE, NoState(), read, FREE, Parrot(), Rev(3), TimeMs(50))
+    await Answering().run(busy)
+    busy.send(KID, "and to all of you")
+    causes = [act.cause for act in busy.acts if isinstance(act, Send | Publish)]
+    assert causes == ["a", "a", "b", "b", None]

@@ -180,6 +180,21 @@ def test_a_message_counts_the_messages_before_it_and_a_loop_of_them_comes_to_an_
         folded(Send(to=KID), of=facts(consumed=(heard.model_copy(update={"hops": 16}),)))
 
 
+def test_who_answers_one_mail_of_many_counts_on_from_that_one() -> None:
+    """Else the counts of all who meet in a busy batch would rise without any loop."""
+    heard = letter().model_copy(update={"id": MailId("heard"), "hops": 15})
+    person = letter().model_copy(update={"id": MailId("person")})
+    busy = facts(consumed=(heard, person))
+    told = [
+        mail.hops
+        for cause in ("person", "heard", "unknown", None)
+        for _, mail in folded(Send(to=KID, cause=cause), of=busy).family_mail
+    ]
+    assert told == [1, 16, 16, 16]
+    (row,) = folded(ACTS[3].model_copy(update={"cause": "person"}), of=busy).outbox
+    assert Event.model_validate_json(row.payload).hops == 1
+
+
 def test_interests_with_a_window_are_told_with_every_commit() -> None:
     slow = Interest(id="slow", pattern="a.>", coalesce_ms=500)
     commit = folded(Subscribe(interest=slow))
