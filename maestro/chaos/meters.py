@@ -17,7 +17,8 @@ JUDGED_S = 240.0
 MB = 1 << 20
 LIMIT_MB = 12.0  # of growth over a judged life, beside LIMIT_SHARE of what it had: allocators keep what they had once
 LIMIT_SHARE = 0.08
-LIMIT_FILES = 12
+LIMIT_FILES = 12  # beside LIMIT_FILES_SHARE of what it had: a raylet has some for each worker, and their number moves
+LIMIT_FILES_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,19 @@ class Trend:
     rss_mb: float
     slope_mb_per_h: float
     grown_mb: float
+    files: float
     files_grown: float
 
     @property
     def is_flat(self) -> bool:
-        return self.grown_mb <= LIMIT_MB + LIMIT_SHARE * self.rss_mb and self.files_grown <= LIMIT_FILES
+        files_may_grow = LIMIT_FILES + LIMIT_FILES_SHARE * self.files
+        return self.grown_mb <= LIMIT_MB + LIMIT_SHARE * self.rss_mb and self.files_grown <= files_may_grow
 
     def told(self) -> dict[str, str | int | float | bool | None]:
         return {
             "pid": self.pid, "name": self.name, "lived_s": round(self.lived_s), "rss_mb": round(self.rss_mb, 1),
             "slope_mb_per_h": round(self.slope_mb_per_h, 2), "grown_mb": round(self.grown_mb, 2),
-            "files_grown": self.files_grown, "flat": self.is_flat,
+            "files": self.files, "files_grown": self.files_grown, "flat": self.is_flat,
         }  # fmt: skip
 
 
@@ -85,7 +88,8 @@ def trend(pid: int, name: str, samples: Sequence[Sample]) -> Trend:
     ]
     slope = median(slopes) if slopes else 0.0
     span_s, third = warm[-1].at_s - warm[0].at_s, max(1, len(warm) // 3)
-    files = median(s.files for s in warm[-third:]) - median(s.files for s in warm[:third])
+    files = median(s.files for s in warm[:third])
+    files_grown = median(s.files for s in warm[-third:]) - files
     rss_mb = median(s.rss_bytes for s in warm) / MB
     lived_s = samples[-1].at_s - samples[0].at_s
-    return Trend(pid, name, lived_s, rss_mb, slope * 3600 / MB, slope * span_s / MB, files)
+    return Trend(pid, name, lived_s, rss_mb, slope * 3600 / MB, slope * span_s / MB, files, files_grown)
