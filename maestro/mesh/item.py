@@ -16,7 +16,9 @@ from pydantic import JsonValue
 from maestro.ids import TenantId, TimeMs
 from maestro.mesh.event import MAX_KEY_CHARS, Event, Taint, new_event
 
-ITEM_EVENTS = {"rss": "feed.item", "files": "file.changed", "mail": "mail.arrived", "schedule": "schedule.due"}
+ITEM_EVENTS = {
+    "rss": "feed.item", "files": "file.changed", "mail": "mail.arrived", "schedule": "schedule.due", "mcp": "mcp.told",
+}  # fmt: skip
 """Kind of source -> type of the events that its items become."""
 MAX_TITLE_CHARS = 500
 MAX_ABSTRACT_CHARS = 20_000

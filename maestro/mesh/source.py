@@ -1,7 +1,7 @@
 """Sources: what the mesh remembers of a source between two polls, and the pure rules of polling it.
 
-A source is a feed (http, https), a folder of files (file), a mail folder (maildir), or a schedule (cron, every): each
-is read by its kind's reader, and all live by the same rules.
+A source is a feed (http, https), a folder of files (file), a mail folder (maildir), a schedule (cron, every), or what
+an MCP server tells (mcp): each is read by its kind's reader, and all live by the same rules.
 
 Invariants:
 - an item is new once: it is known again by its key and by its text, whichever of the two the feed changes;
@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Literal, Protocol, assert_never
+from typing import Annotated, Literal, Protocol, assert_never, runtime_checkable
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -46,8 +46,10 @@ LONGEST_RETRY_AFTER_MS = 24 * 3600 * 1000  # a server that says "in a year" does
 SEEN_WINDOW = 4_096  # at most two per item: a month of an arXiv category; about 100 KB of the record
 MAX_URL_CHARS = 2_048
 
-Kind = Literal["rss", "files", "mail", "schedule"]
-_KINDS: dict[str, Kind] = {"file": "files", "maildir": "mail", "cron": "schedule", "every": "schedule"}
+Kind = Literal["rss", "files", "mail", "schedule", "mcp"]
+_KINDS: dict[str, Kind] = {
+    "file": "files", "maildir": "mail", "cron": "schedule", "every": "schedule", "mcp": "mcp",
+}  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -190,6 +192,15 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
+class Pushing(Protocol):
+    """A reader that may hear of news before it is time to look."""
+
+    async def news(self, url: str) -> None:
+        """Returns when a look at `url` is worth while; never, where nobody tells."""
+        ...
+
+
 class Publisher(Protocol):
     async def publish(self, event: Event) -> Published:
         """The event is durable and with all who match; the same (source, key) again changes nothing.
@@ -234,13 +245,28 @@ def check_url(url: str) -> str:
             parse_schedule(url)
         case "files" | "mail":
             folder_of(url)
+        case "mcp":
+            mcp_server_of(url)
         case "rss":
             _check_feed(url)
     return url
 
 
+def mcp_server_of(url: str) -> str:
+    """The name of the server in `mcp:NAME`.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    name = url.removeprefix("mcp:")
+    if not _NAME.fullmatch(name):
+        hint = "write mcp:NAME, of a server in MAESTRO_MCP_FILE"
+        raise InvalidInput(f"{url[:80]!r} names no MCP server", field="url", hint=hint)
+    return name
+
+
 def _check_feed(url: str) -> None:
-    hint = "give an address such as https://example.org/feed.xml, or file:, maildir:, cron:, every:"
+    hint = "give an address such as https://example.org/feed.xml, or file:, maildir:, cron:, every:, mcp:"
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and parts.hostname is not None and parts.port != 0

@@ -199,8 +199,7 @@ class Handiwork:
         return ToolCircuitOpen(told, hint=f"not before {retry_in_ms} ms from now", retry_in_ms=retry_in_ms)
 
     async def _run(self, tool: Tool, entry: JournalEntry, arguments: dict[str, JsonValue]) -> JsonValue:
-        runner = self._bench.inline if tool.spec.runs == "inline" else self._bench.workers
-        return await runner.run(Order(tool, arguments, f"{self._adopted.cid}:{entry.call_id}"))
+        return await self._bench.runner_of(tool).run(Order(tool, arguments, f"{self._adopted.cid}:{entry.call_id}"))
 
     async def _settle(self, entry: JournalEntry, answer: dict[str, JsonValue], charge: BudgetVector) -> Answered:
         """The outcome is journaled; the first one stays."""

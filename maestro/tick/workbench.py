@@ -3,10 +3,12 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from maestro.errors import ToolDeclined
 from maestro.tick.journals import Journals
 from maestro.tools.breaker import CLOSED, Breaker
 from maestro.tools.calls import InlineTools, ToolRecords, ToolRunner
 from maestro.tools.registry import Toolbox
+from maestro.tools.spec import Tool
 
 
 class Breakers:
@@ -39,6 +41,24 @@ class Workbench:
     journals: Journals
     breakers: Breakers = field(default_factory=Breakers)
     inline: ToolRunner = field(default_factory=InlineTools)
+    servers: ToolRunner | None = None
+    """For tools that a server offers; None where there are no servers."""
+
+    def runner_of(self, tool: Tool) -> ToolRunner:
+        """Who carries out a call of `tool`.
+
+        Raises:
+            ToolDeclined: nobody here does.
+        """
+        match tool.spec.runs:
+            case "inline":
+                return self.inline
+            case "worker":
+                return self.workers
+            case "server" if self.servers is not None:
+                return self.servers
+            case _:
+                raise ToolDeclined(f"{tool.name} is a server's, and none is set here", hint="set MAESTRO_MCP_FILE")
 
 
 def _now_ms() -> int:

@@ -107,7 +107,8 @@ def error_body(error: ToolError) -> dict[str, JsonValue]:
 
 def error_of(body: Mapping[str, JsonValue]) -> ToolError:
     """The error that `error_body` was made of."""
-    kinds = {kind.code: kind for kind in ToolError.__subclasses__()}
+    known = ToolError.__subclasses__()
+    kinds = {kind.code: kind for kind in (*known, *(more for kind in known for more in kind.__subclasses__()))}
     kind = kinds.get(str(body.get("code")), ToolError)
     field, hint = body.get("field"), body.get("hint")
     return kind(

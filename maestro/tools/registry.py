@@ -1,17 +1,28 @@
 """The tools that this process knows, by name: found in modules, and offered by installed distributions.
 
-Invariant: one name means one tool. Not here yet: classes of tools, with commands and streams (spec/04).
+Invariant: one name means one tool; what a shelf holds, which may change, never takes the name of a tool of ours.
+Not here yet: classes of tools, with commands and streams (spec/04).
 """
 
 import importlib
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from maestro.errors import InvalidInput, ToolNotFound
 from maestro.tools.spec import Spec, Tool
 
 ENTRY_POINTS = "maestro.tools"
 """The group in which installed distributions name modules of tools, or single tools."""
+
+
+class Shelf(Protocol):
+    """Tools that come and go while the process runs: those of servers."""
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """By name, at this moment."""
+        ...
 
 
 class Toolbox:
@@ -21,7 +32,8 @@ class Toolbox:
         InvalidInput: one name means two tools; says which.
     """
 
-    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+    def __init__(self, tools: Iterable[Tool] = (), shelf: Shelf | None = None) -> None:
+        self._shelf = shelf
         self._by_name: dict[str, Tool] = {}
         for each in tools:
             other = self._by_name.setdefault(each.name, each)
@@ -35,7 +47,8 @@ class Toolbox:
     @property
     def specs(self) -> tuple[Spec, ...]:
         """What each declares, by name."""
-        return tuple(self._by_name[name].spec for name in sorted(self._by_name))
+        known = self._known
+        return tuple(known[name].spec for name in sorted(known))
 
     def find(self, name: str) -> Tool:
         """The tool of exactly that name.
@@ -43,10 +56,19 @@ class Toolbox:
         Raises:
             ToolNotFound: there is none; upper and lower case, and letters that only look alike, are others.
         """
-        if name not in self._by_name:
-            known = ", ".join(sorted(self._by_name)) or "none"
-            raise ToolNotFound(f"no tool {name[:64]!r} here", field="tool", hint=f"known: {known}")
-        return self._by_name[name]
+        known = self._known
+        if name not in known:
+            told = ", ".join(sorted(known)) or "none"
+            raise ToolNotFound(f"no tool {name[:64]!r} here", field="tool", hint=f"known: {told}")
+        return known[name]
+
+    def beside(self, shelf: Shelf) -> "Toolbox":
+        """These tools, and those of `shelf`."""
+        return Toolbox(self._by_name.values(), shelf)
+
+    @property
+    def _known(self) -> Mapping[str, Tool]:
+        return self._by_name if self._shelf is None else {**self._shelf.tools, **self._by_name}
 
     @staticmethod
     def load(modules: Iterable[str], installed: bool = False) -> "Toolbox":

@@ -32,7 +32,8 @@ MAX_TIMEOUT_S = 3_600
 DAY_MS = 86_400_000
 
 Risk = Literal["low", "high"]
-Place = Literal["worker", "inline"]
+Place = Literal["worker", "inline", "server"]
+"""Who carries a call out: a process of its own, that of the tick, or the server that offers the tool."""
 
 
 class SideEffect(StrEnum):
@@ -113,6 +114,11 @@ class Tool:
     def __call__(self, *args: Any, **named: Any) -> Any:
         return self.function(*args, **named)
 
+    @property
+    def _taken(self) -> list[str]:
+        properties = self.spec.parameters.get("properties")
+        return list(properties) if isinstance(properties, dict) else []
+
     def arguments(self, given: Mapping[str, Any]) -> dict[str, JsonValue]:
         """`given` as the tool takes it, defaults filled in, as JSON.
 
@@ -128,7 +134,7 @@ class Tool:
             raise ToolValidationError(
                 f"{self.name}: {where}: {first['msg']}",
                 field=where,
-                hint=f"it takes {', '.join(self.model.model_fields) or 'nothing'}",
+                hint=f"it takes {', '.join(self._taken) or 'nothing'}",
             ) from None
         except (TypeError, ValueError) as error:  # what pydantic takes and JSON cannot say
             raise ToolValidationError(f"{self.name}: {error}", field="arguments", hint="give plain JSON") from None
@@ -234,6 +240,8 @@ def _check(spec: Spec, takes_key: bool) -> None:
         raise _contradiction(
             spec.name, "cacheable", f"cannot be of a tool that is {spec.side_effect}", "cache pure ones"
         )
+    if spec.runs == "server":
+        raise _contradiction(spec.name, "runs", "cannot be a server", "a server's tools are approved, not declared")
     if spec.runs == "inline" and not pure:
         raise _contradiction(spec.name, "runs", "cannot be inline where there are side effects", "let a worker run it")
     if (spec.side_effect is SideEffect.KEYED) != takes_key:

@@ -26,4 +26,4 @@ def test_its_examples_run(tmp_path: Path) -> None:
 def test_its_addresses_name_sources() -> None:
     rows = re.findall(r"^\| `([^`]+)` \|", PAGE, re.MULTILINE)
     kinds = [kind_of(SourceRecord(name="x", subject="a.b", url=url).url) for url in rows]
-    assert kinds == ["rss", "files", "mail", "schedule", "schedule"]
+    assert kinds == ["rss", "files", "mail", "schedule", "schedule", "mcp"]

@@ -2,9 +2,12 @@
 
 Invariants: one poll of a feed at a time, whoever asks for it; the record is read anew before each, so that the loop may
 be killed and started elsewhere at any moment. A store that does not answer is asked again: the feed is not to blame.
+Where the reader hears of news by itself, the feed is polled at once, though at most once in PUSH_GAP_S however much it
+is told.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -12,9 +15,11 @@ import structlog
 from maestro.adapters.feeds.poll import poll_once
 from maestro.clock import Clock
 from maestro.errors import NotFound, StoreError
-from maestro.mesh.source import Publisher, Reader, SourceRecord, SourceRecords
+from maestro.ids import TimeMs
+from maestro.mesh.source import Publisher, Pushing, Reader, SourceRecord, SourceRecords
 
 STORE_RETRY_S = 2.0
+PUSH_GAP_S = 1.0
 
 
 class FeedPorts(Protocol):
@@ -71,8 +76,28 @@ class FeedLoop:
             if record.next_poll_ms <= await self._ports.clock.now_ms():
                 await self._poll(record)
                 return True
-        await self._ports.clock.sleep_until(record.next_poll_ms)
+        if await self._is_news_before(record.next_poll_ms, record.url):
+            with suppress(NotFound):  # it was removed in the meantime, as the next round sees
+                await self.poll_now()
+            await asyncio.sleep(PUSH_GAP_S)
         return True
+
+    async def _is_news_before(self, due_ms: TimeMs, url: str) -> bool:
+        """True when the reader has heard of some; False when it is time to look."""
+        if not isinstance(self._reader, Pushing):
+            await self._ports.clock.sleep_until(due_ms)
+            return False
+        due = asyncio.ensure_future(self._ports.clock.sleep_until(due_ms))
+        told = asyncio.ensure_future(self._reader.news(url))
+        try:
+            await asyncio.wait((due, told), return_when=asyncio.FIRST_COMPLETED)
+            if due.done():
+                due.result()
+            return told.done() and not due.done()
+        finally:
+            for each in (due, told):
+                each.cancel()
+            await asyncio.gather(due, told, return_exceptions=True)
 
     async def _poll(self, before: SourceRecord) -> SourceRecord:
         now_ms = await self._ports.clock.now_ms()

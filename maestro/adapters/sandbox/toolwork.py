@@ -29,13 +29,13 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 def main() -> None:
     """Serves until the other side closes."""
-    _die_with_parent()
+    die_with_parent()
     asked, answer = line_open()
     limits = orjson.loads(asked.readline())["limits"]
-    _limit(resource.RLIMIT_AS, limits["memory_bytes"])
-    _limit(resource.RLIMIT_NOFILE, limits["open_files"])
-    _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
-    _limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_AS, limits["memory_bytes"])
+    limit(resource.RLIMIT_NOFILE, limits["open_files"])
+    limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
+    limit(resource.RLIMIT_CORE, 0)
     answer({"ready": True})
     while line := asked.readline():
         order = orjson.loads(line)
@@ -49,13 +49,14 @@ def main() -> None:
     os._exit(0)  # whatever threads and exit handlers a tool has left behind
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Whoever is killed leaves no worker behind, not even one in the middle of a call."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _limit(what: int, most: int) -> None:
+def limit(what: int, most: int) -> None:
+    """This process may take `most` of it from now on, and never more again."""
     _, hard = resource.getrlimit(what)
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(what, (most, most))
