@@ -22,6 +22,8 @@
     ├─ StoreError
     │   ├─ StoreUnavailable         recoverable: try again later
     │   └─ StoreRefused             the store answers, and refuses writes (memory, disk, read-only, settings)
+    │       ├─ StoreWentBack        it is empty, another, or older than what was seen of it; a person decides
+    │       └─ StoreFull            reads go on; writes do as soon as there is memory or disk again
     ├─ ModelError
     │   ├─ RecoverableModelError    the next provider of the chain may answer
     │   │   ├─ RateLimited · ProviderUnavailable · ProviderTimeout
@@ -40,6 +42,7 @@
     ├─ ToolError                    one call of a tool has no result; a model is told so as the tool's answer
     │   ├─ ToolNotFound · ToolValidationError · ToolTimeout · ToolCircuitOpen · ToolQuotaExceeded · ToolFailed
     │   ├─ ToolDeclined             the tool itself says that nothing was done
+    │   │   └─ MCPConnectionError   its server is not to be reached: nothing was asked of it
     │   └─ ToolDenied               scopes do not allow it, or a person has said no
     ├─ ClusterError                 Ray is not there, or not ours
     └─ TimedOut                     the caller's own patience ended; nothing was undone
@@ -174,6 +177,16 @@ class StoreRefused(StoreError):
     code = "store_refused"
 
 
+class StoreWentBack(StoreRefused):
+    code = "store_went_back"
+
+
+class StoreFull(StoreRefused):
+    """Reads go on; writes do as soon as there is memory or disk again."""
+
+    code = "store_full"
+
+
 class ModelError(MaestroError):
     code = "model"
 
@@ -302,6 +315,12 @@ class ToolDeclined(ToolError):
     """For tools to raise: nothing was done, and nothing is unknown."""
 
     code = "tool_declined"
+
+
+class MCPConnectionError(ToolDeclined):
+    """Nothing was asked of the server; `facts` may hold `retry_in_ms`."""
+
+    code = "mcp_connection"
 
 
 class ToolDenied(ToolError):

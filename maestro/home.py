@@ -20,6 +20,8 @@ PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
 SOCKET_PATH_BYTES = 100  # sun_path holds 108 with its NUL on Linux, 104 on BSD
 _POLL_S = 0.02
+EMBEDDED = "embedded"
+"""What the embedded store is called among the stores of which something is remembered."""
 
 
 def default_home() -> Path:
@@ -91,6 +93,11 @@ def locked(path: Path, patience_s: float) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def marks_folder(home: Path, store: str) -> Path:
+    """Where it is remembered of `store` which it was and how far it had come: outside of it."""
+    return home / "marks" / store
 
 
 def try_lock(descriptor: int) -> bool:

@@ -130,6 +130,7 @@ class Stage:
             Keeper(self.backend.blocks),
             self.bench,
             self.backend.placements,
+            journals=self.backend.journals,
         )
         around = Surroundings(
             store=self.backend.store,

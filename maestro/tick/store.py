@@ -7,7 +7,7 @@ store's clock.
 Two adapters keep this contract, memory and Redis, under one suite (tests/contract/test_store_*.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -48,6 +48,16 @@ def born_fact(birth: Birth, parent: ContinuationId | None) -> dict[str, JsonValu
     account: dict[str, JsonValue] = {"account": birth.account} if birth.account else {}
     of: dict[str, JsonValue] = {"cid": birth.cid, "parent": parent, "root": birth.root, "behaviour": birth.behaviour}
     return {"type": "born", **of, **account}
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a holder is told when its lease runs anew."""
+
+    held: tuple[ContinuationId, ...] = ()
+    """What it holds: whatever else it has in hand was taken from it."""
+    urgent: tuple[ContinuationId, ...] = ()
+    """Those of them for which an order (not a mere grant) came since adoption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +366,6 @@ class Store(Protocol):
         """
         ...
 
-    async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
-        """The holder's lease runs from now; returns those for which an order (not a mere grant) came since adoption."""
+    async def renew(self, holder: HolderId, lease_ms: int) -> Renewal:
+        """The holder's lease on all that it holds runs from now; a holder of nothing has none."""
         ...

@@ -157,7 +157,7 @@ async def test_a_renewed_lease_runs_from_then(world: World) -> None:
     await world.root()
     await world.take(ALICE)
     await world.advance(LEASE_MS - 1_000)
-    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == []
+    assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == []
     await world.advance(LEASE_MS - 1_000)
     assert list(await world.backend.leases.expired(world.partition)) == []
     await world.advance(1_000)
@@ -176,28 +176,42 @@ async def test_renewing_tells_who_of_the_held_has_control_mail(world: World) -> 
     await world.root()
     one, other = await world.take(ALICE), await world.take(ALICE)
     await world.backend.store.deliver(other.cid, control("kill"))
-    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == [other.cid]
-    assert list(await world.backend.store.renew(BOB, LEASE_MS)) == []
+    assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == [other.cid]
+    assert list((await world.backend.store.renew(BOB, LEASE_MS)).urgent) == []
     await world.commit(one)
     await world.backend.store.commit(finish(other))
-    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == []
+    assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == []
+
+
+async def test_renewing_tells_what_is_held_and_what_was_taken_is_not_there(world: World) -> None:
+    await world.root()
+    await world.root()
+    assert (await world.backend.store.renew(ALICE, LEASE_MS)).held == ()
+    one, other = await world.take(ALICE), await world.take(ALICE)
+    assert set((await world.backend.store.renew(ALICE, LEASE_MS)).held) == {one.cid, other.cid}
+    await world.backend.store.commit(finish(one))
+    assert (await world.backend.store.renew(ALICE, LEASE_MS)).held == (other.cid,)
+    await reclaimed(world)
+    await world.take(BOB)
+    assert (await world.backend.store.renew(ALICE, LEASE_MS)).held == ()
+    assert (await world.backend.store.renew(BOB, LEASE_MS)).held == (other.cid,)
 
 
 async def test_an_order_that_it_was_adopted_with_interrupts_nobody(world: World) -> None:
     cid = await world.sleeper()
     await world.woken(cid, ALICE)
-    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == []
+    assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == []
     await world.backend.store.deliver(cid, control("kill"))
-    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == [cid]
+    assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == [cid]
 
 
 async def test_money_that_comes_in_mid_tick_interrupts_nobody(world: World) -> None:
     await world.root()
     adopted = await world.take(ALICE)
     await world.backend.store.deliver(adopted.cid, control(Control.GRANTED))
-    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == []
+    assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == []
     await world.backend.store.deliver(adopted.cid, control(Control.CANCEL))
-    assert list(await world.backend.store.renew(ALICE, LEASE_MS)) == [adopted.cid]
+    assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == [adopted.cid]
 
 
 async def test_a_holder_of_nothing_needs_no_lease(world: World) -> None:

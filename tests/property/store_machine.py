@@ -451,14 +451,15 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(holder=st.sampled_from(HOLDERS))
     def renew(self, holder: HolderId) -> None:
-        orders = self.do(self.backend.store.renew(holder, LEASE_MS))
+        renewal = self.do(self.backend.store.renew(holder, LEASE_MS))
         mine = [row for row in self.rows.values() if row.holder == holder]
         wanted = [
             row.cid
             for row in mine
             if any(mail.subject != Control.GRANTED for mail in row.controls[row.controls_seen :])
         ]
-        assert sorted(orders) == sorted(wanted)
+        assert sorted(renewal.held) == sorted(row.cid for row in mine)
+        assert sorted(renewal.urgent) == sorted(wanted)
         if mine:
             self.leases[holder] = self.now_ms + LEASE_MS
         else:

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from maestro.adapters.memory.clock import SystemClock
 from maestro.clock import Clock, ManualClock
 from maestro.ids import TimeMs
 
@@ -65,3 +66,15 @@ async def test_a_cancelled_sleeper_harms_nobody() -> None:
 def test_a_clock_does_not_go_back() -> None:
     with pytest.raises(ValueError, match="cannot go back by -1 ms"):
         ManualClock().advance(-1)
+
+
+def test_where_the_machine_s_clock_is_set_back_it_goes_on_from_where_it_was() -> None:
+    shown = iter([1_000, 1_100, 400, 450, 1_149, 1_150, 1_200])
+    clock = SystemClock(lambda: next(shown))
+    assert [clock.read() for _ in range(7)] == [1_000, 1_100, 1_100, 1_150, 1_849, 1_850, 1_900]
+
+
+def test_having_caught_up_it_shows_what_the_machine_shows() -> None:
+    shown = iter([1_000, 400, 500, 1_200])
+    clock = SystemClock(lambda: next(shown))
+    assert [clock.read() for _ in range(4)] == [1_000, 1_000, 1_100, 1_200]

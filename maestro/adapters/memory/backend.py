@@ -6,6 +6,7 @@ from maestro.adapters.memory.accounts import MemoryAccounts
 from maestro.adapters.memory.blocks import MemoryBlocks
 from maestro.adapters.memory.claims import MemoryClaims
 from maestro.adapters.memory.clock import ReadableClock, SystemClock
+from maestro.adapters.memory.identity import MemoryIdentity
 from maestro.adapters.memory.loops import MemoryLeases, MemoryOutbox, MemoryProjections, MemoryRouter, MemoryTimers
 from maestro.adapters.memory.moves import MemoryMoves
 from maestro.adapters.memory.nodes import MemoryNodes
@@ -62,6 +63,7 @@ def backend_over(memory: Memory, tenant: TenantId = DEFAULT_TENANT) -> Backend:
         claims=MemoryClaims(memory),
         notices=MemoryNotices(memory),
         nodes=MemoryNodes(memory),
+        identity=MemoryIdentity(memory),
         placements=MemoryPlacements(memory),
         accounts=MemoryAccounts(memory),
         tools=MemoryToolRecords(memory),

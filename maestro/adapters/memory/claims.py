@@ -20,7 +20,9 @@ class MemoryClaims:
         now_ms, known = self._first.now(), self._held.get(name, NOBODY)
         if known.until_ms > now_ms and known.site != site:
             return replace(known, granted=False, now_ms=now_ms)
-        self._held[name] = Claim(True, known.epoch + 1, holder, site, TimeMs(now_ms + lease_ms), now_ms)
+        self._held[name] = Claim(
+            True, self._first.next_epoch(known.epoch), holder, site, TimeMs(now_ms + lease_ms), now_ms
+        )
         return self._held[name]
 
     async def renew(self, name: str, epoch: int, lease_ms: int) -> bool:

@@ -4,6 +4,7 @@ Order: everything is checked first; from the first write on nothing can fail.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from maestro.adapters.memory import lineage, mailbox, ties, waking
 from maestro.adapters.memory.money import give_back, tell_charge, tell_crossings, total
@@ -121,7 +122,7 @@ def birth(state: PartitionState, birth: Birth, parent: ContinuationId | None) ->
     state.counts["created"] += 1
     state.counts[f"status:{row.status}"] += 1
     row.account = birth.account or (mother.account if mother is not None else None)
-    state.fact(born_fact(birth, parent))
+    state.fact(born_fact(replace(birth, account=row.account), parent))
     waking.put(state, row, birth.start)
 
 

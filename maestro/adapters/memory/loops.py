@@ -25,7 +25,7 @@ class MemoryLeases:
 
     async def expired(self, partition: Partition) -> Sequence[HolderId]:
         state = self._memory.at(partition)
-        return [holder for holder, until_ms in state.leases.items() if until_ms <= state.now()]
+        return [holder for holder, until_ms in state.leases.items() if until_ms <= state.clock.read()]
 
     async def reclaim(self, holder: HolderId, partition: Partition) -> int:
         state = self._memory.at(partition)

@@ -95,7 +95,8 @@ class MemoryRecords:
             "continuations": state.rows,
         }
         awake = sum(len(state.held.get(holder, ())) for holder in state.leases)
-        return counts | {name: len(items) for name, items in depths.items()} | {"awake": awake, "now_ms": state.now()}
+        now_ms = state.clock.read()
+        return counts | {name: len(items) for name, items in depths.items()} | {"awake": awake, "now_ms": now_ms}
 
 
 def _since(time_ms: TimeMs | None) -> TimeMs | None:

@@ -20,12 +20,15 @@ from maestro.budget.vector import BudgetVector
 from maestro.continuation.lifecycle import TERMINAL, Hold, Status
 from maestro.continuation.mail import DEAD_LETTERS_KEPT, Control, Mail
 from maestro.errors import ContinuationAlreadyTerminalError, ContinuationMovedError, ContinuationNotFoundError
-from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, Partition, Rev, TimeMs, partition_of
+from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, Partition, Rev, TimeMs, new_token, partition_of
+from maestro.runtime.identity import shut_store
 from maestro.tick.moves import Packed
 from maestro.tick.records import Frost, Pin
 from maestro.tick.store import Batch, JournalEntry, OutboxRow, Terms
 
 EVENTS_KEPT = 100_000
+EPOCHS_OF_ONE = 1 << 32
+"""Of one incarnation: those of a later one are all larger."""
 NEVER_ADOPTED = Epoch(0)
 BIRTH = Rev(0)
 
@@ -206,8 +209,32 @@ class PartitionState:
     once: dict[tuple[str, str], ContinuationId] = field(default_factory=dict)
     """What a call under a key has made."""
 
+    store: str = field(default_factory=lambda: new_token("store"))
+    incarnation: int = 0
+    shut: bool = False
+    """Nobody may write until an incarnation begins."""
+
     def now(self) -> TimeMs:
+        """The time, for whoever is about to write.
+
+        Raises:
+            StoreRefused: nobody may.
+        """
+        self.check_open()
         return self.clock.read()
+
+    def check_open(self) -> None:
+        """Somebody may write here.
+
+        Raises:
+            StoreRefused: nobody may.
+        """
+        if self.shut:
+            raise shut_store()
+
+    def next_epoch(self, epoch: int) -> int:
+        """The epoch after this one: none of this incarnation was ever given out before it."""
+        return max(epoch, self.incarnation * EPOCHS_OF_ONE) + 1
 
     def fact(self, body: Mapping[str, object]) -> None:
         self.feed.append(orjson.dumps(body))

@@ -21,7 +21,18 @@ from maestro.runtime.ports import TIMERS
 from maestro.tick.journals import NOTHING_MORE, About
 from maestro.tick.linger import Linger
 from maestro.tick.steering import granted, order_fact
-from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, Held, JournalEntry, Postscript
+from maestro.tick.store import (
+    Adopted,
+    Batch,
+    Birth,
+    Commit,
+    Committed,
+    Delivered,
+    Held,
+    JournalEntry,
+    Postscript,
+    Renewal,
+)
 from maestro.tick.watches import Watch
 
 
@@ -33,6 +44,7 @@ class MemoryStore:
 
     async def create(self, birth: Birth) -> bool:
         state = self._memory.of(birth.cid)
+        state.check_open()
         if birth.cid in state.rows:
             return False
         if (VOID, birth.cid) in state.seen:
@@ -48,6 +60,7 @@ class MemoryStore:
 
     async def deliver(self, to: ContinuationId, mail: Mail) -> Delivered:
         state, row = self._memory.find(to)
+        state.check_open()
         match waking.post(state, row, mail, carried=True):
             case Posted.TERMINAL:
                 raise ended(row)
@@ -73,9 +86,11 @@ class MemoryStore:
         only: ContinuationId | None = None,
         linger: Linger | None = None,
     ) -> Adopted | None:
+        self._memory.at(partition).check_open()
         return homes.adopt(self._memory.at(partition), (pool, holder, lease_ms), linger, only)
 
     async def record(self, cid: ContinuationId, epoch: Epoch, entry: JournalEntry, batch: Batch) -> JournalEntry:
+        self._memory.of(cid).check_open()
         row = commits.held(self._memory.of(cid), cid, epoch)
         known = row.scratch.journal.get(entry.ordinal)
         if known is not None and not known.failed:
@@ -90,6 +105,7 @@ class MemoryStore:
         self, commit: Commit, adopt_next: tuple[str, HolderId, int] | None = None, linger: Linger | None = None
     ) -> Committed:
         state = self._memory.of(commit.cid)
+        state.check_open()
         row = state.rows.get(commit.cid)
         duplicate = row is not None and commits.is_repeat(row, commit)
         if not duplicate:
@@ -103,6 +119,7 @@ class MemoryStore:
         self, cid: ContinuationId, epoch: Epoch, retry_in_ms: int, error: str | None, counts: bool
     ) -> None:
         state = self._memory.of(cid)
+        state.check_open()
         row = commits.held(state, cid, epoch)
         waking.let_go(state, row)
         row.tenure.error = error
@@ -119,10 +136,12 @@ class MemoryStore:
 
     async def postscript(self, postscript: Postscript) -> bool:
         state, row = self._memory.find(postscript.cid)
+        state.check_open()
         return commits.write_postscript(state, row, postscript)
 
     async def hold(self, held: Held) -> None:
         state = self._memory.of(held.cid)
+        state.check_open()
         row = commits.held(state, held.cid, held.epoch)
         waking.let_go(state, row)
         row.tenure.tries, row.tenure.error, row.vigil.hold = 0, held.reason, held.hold
@@ -135,19 +154,21 @@ class MemoryStore:
         if row.controls:
             waking.make_ready(state, row)
 
-    async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
+    async def renew(self, holder: HolderId, lease_ms: int) -> Renewal:
+        held: list[ContinuationId] = []
         urgent: list[ContinuationId] = []
         for state in self._memory.partitions:
             if holder not in state.held:
                 state.leases.pop(holder, None)
                 continue
             state.leases[holder] = TimeMs(state.now() + lease_ms)
+            held += state.held[holder]
             urgent += [
                 cid
                 for cid, row in state.held[holder].items()
                 if any(map(_is_order, row.controls[row.tenure.controls_seen :]))
             ]
-        return urgent
+        return Renewal(tuple(held), tuple(urgent))
 
 
 class MemoryJournals:

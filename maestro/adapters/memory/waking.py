@@ -181,7 +181,7 @@ def adopt(
     state.ready[pool].drop(cid)
     row, now_ms = state.rows[cid], state.now()
     tenure = row.tenure
-    tenure.epoch = Epoch(tenure.epoch + 1)
+    tenure.epoch = Epoch(state.next_epoch(tenure.epoch))
     tenure.tries += 1
     tenure.controls_seen = len(row.controls)
     state.held[holder][cid] = row

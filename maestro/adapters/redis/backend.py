@@ -8,6 +8,7 @@ import time
 from maestro.adapters.redis.accounts import RedisAccounts
 from maestro.adapters.redis.blocks import RedisBlocks
 from maestro.adapters.redis.claims import RedisClaims
+from maestro.adapters.redis.identity import RedisIdentity
 from maestro.adapters.redis.loops import (
     RedisLeases,
     RedisOutbox,
@@ -25,9 +26,10 @@ from maestro.adapters.redis.steering import RedisSteering
 from maestro.adapters.redis.store import Keys, RedisJournals, RedisStore, flat
 from maestro.adapters.redis.tools import RedisToolRecords
 from maestro.adapters.redis.wire import Wire
-from maestro.errors import StoreRefused
-from maestro.ids import Partition, TenantId, TimeMs
+from maestro.errors import StoreRefused, StoreWentBack
+from maestro.ids import Partition, TenantId, TimeMs, new_token
 from maestro.runtime.backend import Backend
+from maestro.runtime.identity import WHAT_TO_DO
 from maestro.runtime.ports import CLOCK, Signals
 
 FORMAT = "1"
@@ -35,33 +37,39 @@ FORMAT = "1"
 
 
 class RedisClock:
-    """The store's clock: Redis' TIME, plus the offset of a virtual clock."""
+    """The store's clock, as clock.lua tells it: it never goes back."""
 
     def __init__(self, keys: Keys, signals: Signals) -> None:
-        self._wire = keys.wire
-        self._offset_key = f"{keys.partition(Partition(0))}:clock"
+        self._keys = keys
         self._signals = signals
 
     async def now_ms(self) -> TimeMs:
-        seconds, micros = await self._wire.execute("TIME")
-        offset = await self._wire.execute("GET", self._offset_key)
-        return TimeMs(int(seconds) * 1000 + int(micros) // 1000 + int(offset or 0))
+        return TimeMs(int(await self._keys.wire.script("now", self._keys.partition(Partition(0)))))
 
     async def sleep_until(self, due_ms: TimeMs) -> None:
         while (ahead_ms := due_ms - await self.now_ms()) > 0:
             await self._signals.wait(CLOCK, min(ahead_ms, 1_000))
 
 
-async def open_backend(url: str, tenant: TenantId, partitions: int = 1, virtual: bool = False) -> Backend:
-    """The ports of the tenant's store at `url`.
+async def open_backend(
+    url: str, tenant: TenantId, partitions: int = 1, virtual: bool = False, known: bool = False
+) -> Backend:
+    """The ports of the tenant's store at `url`; a new one where there is none.
+
+    Args:
+        known: there was one before: it is not made anew.
 
     Raises:
         StoreUnavailable: nothing answers at `url`.
         StoreRefused: the store was made with other partitions, another clock or another format.
+        StoreWentBack: it is empty, and `known`; nothing was written.
     """
     wire = Wire(url)
     keys = Keys(wire, tenant, partitions)
+    identity = RedisIdentity(keys)
+    await _check_known(keys, known)
     await _identify(keys, virtual)
+    await identity.open(new_token("store"))
     signals = RedisSignals(keys)
     return Backend(
         tenant=tenant,
@@ -84,11 +92,18 @@ async def open_backend(url: str, tenant: TenantId, partitions: int = 1, virtual:
         claims=RedisClaims(keys),
         notices=RedisNotices(keys),
         nodes=RedisNodes(keys),
+        identity=identity,
         placements=RedisPlacements(keys),
         accounts=RedisAccounts(keys),
         tools=RedisToolRecords(keys),
         close=wire.close,
     )
+
+
+async def _check_known(keys: Keys, known: bool) -> None:
+    if known and not await keys.wire.execute("EXISTS", f"maestro:{keys.tenant}:meta"):
+        await keys.wire.close()
+        raise StoreWentBack("the store is empty; it was not when it was last seen", hint=WHAT_TO_DO)
 
 
 async def _identify(keys: Keys, virtual: bool) -> None:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import redis
@@ -28,10 +29,12 @@ from redis.retry import Retry
 from maestro.adapters.redis.binary import Binary, find_binary
 from maestro.errors import StoreRefused, StoreUnavailable
 from maestro.home import (
+    EMBEDDED,
     PRIVATE_FILE,
     SOCKET_PATH_BYTES,
     keep_private,
     locked,
+    marks_folder,
     private_folder,
     private_text,
     short_folder,
@@ -43,6 +46,8 @@ LOAD_S = 600.0  # a large append-only file takes its time to load
 STOP_S = 30.0
 COMMAND_S = 60.0  # how long another maestro command may hold the folder
 _POLL_S = 0.02
+
+Standing = Literal["gone", "silent", "answers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,30 @@ def running(home: Path) -> ServerInfo | None:
     return _info(place, started=False, load_s=START_S)
 
 
+def standing(home: Path) -> Standing:
+    """Whether a server of `home` lives and says anything, at this moment; one that loads its data does.
+
+    Raises:
+        StoreRefused: somebody else's server answers there.
+    """
+    if not (home / "redis" / "password").exists():
+        return "gone"
+    place = _place(home)
+    if _ask(place)[0]:
+        return "answers"
+    held = _take_data_lock(place)
+    if held is None:
+        return "silent"
+    os.close(held)
+    return "gone"
+
+
+def signs(home: Path) -> tuple[Path, Path]:
+    """By what the server of `home` is known among the processes of a machine: its socket, and what it locks."""
+    place = _place(home)
+    return place.socket, place.folder / "data.lock"
+
+
 def stop(home: Path) -> bool:
     """The server of `home` has written everything and is gone; its data stay. False when none ran.
 
@@ -150,7 +179,8 @@ def stop(home: Path) -> bool:
 
 
 def purge(home: Path) -> None:
-    """The server of `home` is stopped and its data are gone for good."""
+    """The server of `home` is stopped and its data are gone for good; nobody misses them."""
+    shutil.rmtree(marks_folder(home, EMBEDDED), ignore_errors=True)
     folder = home / "redis"
     if not folder.exists():
         return

@@ -25,7 +25,18 @@ from maestro.tick.journals import NOTHING_MORE, About
 from maestro.tick.linger import Linger
 from maestro.tick.postscript import unended
 from maestro.tick.steering import heirless, news
-from maestro.tick.store import Adopted, Batch, Birth, Commit, Committed, Delivered, Held, JournalEntry, Postscript
+from maestro.tick.store import (
+    Adopted,
+    Batch,
+    Birth,
+    Commit,
+    Committed,
+    Delivered,
+    Held,
+    JournalEntry,
+    Postscript,
+    Renewal,
+)
 from maestro.tick.watches import Watch
 
 
@@ -172,13 +183,14 @@ class RedisStore:
         if outcome == b"fenced":
             raise Fenced(held.cid, held.epoch, facts[0])
 
-    async def renew(self, holder: HolderId, lease_ms: int) -> Sequence[ContinuationId]:
-        urgent: list[ContinuationId] = []
+    async def renew(self, holder: HolderId, lease_ms: int) -> Renewal:
+        told: tuple[list[ContinuationId], list[ContinuationId]] = ([], [])
         for number in range(self._keys.partitions):
             key = self._keys.partition(Partition(number))
             reply = await self._keys.wire.script("renew", key, holder, lease_ms)
-            urgent += [ContinuationId(cid.decode()) for cid in reply]
-        return urgent
+            for known, cids in zip(told, reply, strict=True):
+                known += [ContinuationId(cid.decode()) for cid in cids]
+        return Renewal(*map(tuple, told))
 
 
 class RedisJournals:

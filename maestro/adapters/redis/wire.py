@@ -32,10 +32,11 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from maestro.errors import MaestroError, StoreRefused, StoreUnavailable
+from maestro.errors import MaestroError, StoreFull, StoreRefused, StoreUnavailable
+from maestro.runtime.identity import empty_store, shut_store
 
 SCRIPTS = Path(__file__).parent / "scripts"
-LIBRARIES = ("keys", "mailbox", "ties", "lib")  # in this order, each on those before it
+LIBRARIES = ("keys", "clock", "mailbox", "ties", "lib")  # in this order, each on those before it
 _LIBRARY = "".join((SCRIPTS / f"{name}.lua").read_text() for name in LIBRARIES)
 SHORTEST_BLOCK_MS = 2  # Redis before 6.2.9 and 7.0.8 takes a blocking pop of 1 ms, like one of 0, for ever
 SOCKET_TIMEOUT_S = 10.0  # longer than the slowest script allowed (F20), shorter than a lease and a half
@@ -204,11 +205,13 @@ def _answer(future: asyncio.Future[Reply], reply: Reply) -> None:
 def translated(error: Exception) -> MaestroError:
     """Redis' failure in our words; recoverable or not is decided here, once."""
     if isinstance(error, OutOfMemoryError):
-        return StoreRefused("the store is out of memory", hint="raise its maxmemory, or end continuations")
+        return StoreFull("the store is out of memory", hint="raise its maxmemory, or end continuations")
     if isinstance(error, ReadOnlyError) or str(error).startswith("MISCONF"):
-        return StoreRefused(f"the store is read-only: {error}", hint="see `maestro doctor`: disk, replica, permissions")
+        return StoreFull(f"the store is read-only: {error}", hint="see `maestro doctor`: disk, replica, permissions")
     if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
         return StoreUnavailable(f"no answer from the store: {error}", hint="see `maestro status`; it is tried again")
+    if "STORE_EMPTY" in str(error) or "STORE_CLOSED" in str(error):  # see clock.lua
+        return empty_store() if "STORE_EMPTY" in str(error) else shut_store()
     if isinstance(error, ResponseError):
         return StoreRefused(f"the store refused a command: {error}", hint="see `maestro doctor`")
     return StoreRefused(f"{type(error).__name__}: {error}")

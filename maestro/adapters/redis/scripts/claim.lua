@@ -6,11 +6,11 @@ local granted
 if ARGV[1] == 'take' then
   granted = due <= at or site == ARGV[6]
   if granted then
-    epoch, holder, site, due = epoch + 1, ARGV[5], ARGV[6], at + tonumber(ARGV[4])
+    epoch, holder, site, due = next_epoch(epoch), ARGV[5], ARGV[6], at + tonumber(ARGV[4])
   end
 else -- renew; a lease of 0 lets go
   granted = epoch == tonumber(ARGV[3])
   if granted then due = at + tonumber(ARGV[4]) end
 end
-if granted then call('HSET', key, 'ep', epoch, 'h', holder, 's', site, 'u', text(due)) end
+if granted then call('HSET', key, 'ep', text(epoch), 'h', holder, 's', site, 'u', text(due)) end
 return {granted and 1 or 0, epoch, holder, site, text(due), text(at)}

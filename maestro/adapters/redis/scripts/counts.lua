@@ -5,7 +5,7 @@ for _, pool in ipairs(call('SMEMBERS', P .. 'pools')) do
   local set = P .. 'ready:' .. pool
   local oldest = call('ZRANGE', set, 0, 0, 'WITHSCORES')
   put('ready:' .. pool, call('ZCARD', set))
-  put('ready_age_ms:' .. pool, oldest[2] and math.floor(now_ms() - math.abs(tonumber(oldest[2]))) or 0)
+  put('ready_age_ms:' .. pool, oldest[2] and math.floor(peek_ms() - math.abs(tonumber(oldest[2]))) or 0)
 end
 for _, holder in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do
   local held = call('SCARD', P .. 'held:' .. holder)
@@ -24,5 +24,8 @@ put('waiting', call('HLEN', P .. 'waits'))
 put('dead_letters', call('LLEN', P .. 'dead'))
 put('events', call('XLEN', P .. 'events'))
 put('continuations', call('ZCARD', P .. 'all'))
-put('now_ms', text(now_ms()))
+put('now_ms', text(peek_ms()))
+put('clock_ahead_ms', call('GET', P .. 'ahead') or 0)
+local leap = call('GET', P .. 'leap')
+put('clock_doubted_ms', leap and text(leap - call('GET', P .. 'floor')) or 0)
 return out

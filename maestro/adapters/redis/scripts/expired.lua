@@ -1,2 +1,2 @@
 -- -> holders whose lease is over
-return call('ZRANGEBYSCORE', P .. 'leases', '-inf', text(now_ms()))
+return call('ZRANGEBYSCORE', P .. 'leases', '-inf', text(peek_ms()))

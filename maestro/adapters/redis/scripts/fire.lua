@@ -1,5 +1,5 @@
--- Due timers become mail. ARGV: limit. -> {now, next due or -1, lateness...}
-local at, late = now_ms(), {}
+-- Due timers become mail. ARGV: limit, the clock of the process that asks. -> {now, next due or -1, lateness...}
+local at, late = now_ms(tonumber(ARGV[2])), {}
 local due = call('ZRANGEBYSCORE', P .. 'timers', '-inf', text(at), 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[1]))
 for i = 1, #due, 2 do
   local cid, timer = string.match(due[i], '^(%S+) (.*)$')

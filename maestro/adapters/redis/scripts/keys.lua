@@ -1,4 +1,4 @@
--- Shared by every script: keys, clock, readiness. KEYS[1] is the partition, maestro:<tenant>:{<p>};
+-- Shared by every script: keys, readiness. KEYS[1] is the partition, maestro:<tenant>:{<p>};
 -- every other key is made from it and lies in the same slot (docs/decisions/0001-keys.md).
 --   c:<cid> checkpoint   x:<cid> control state   l:<cid> log       m:/k:<cid> mail and control mail
 --   q:<cid> the last number of each sender outside the partition
@@ -18,11 +18,6 @@ local WANTS_CODE = {needs_migration = true, unservable = true} -- holds that are
 
 local function call(...) return redis.call(...) end
 local function X(cid) return P .. 'x:' .. cid end
-
-local function now_ms()
-  local t = call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000) + (tonumber(call('GET', P .. 'clock') or '0'))
-end
 
 local function text(number) return string.format('%.0f', number) end
 -- The time of a commit, with two digits that show when a byte of it was changed: no seal of ours covers a time of Redis.

@@ -227,7 +227,13 @@ local function birth(b, checkpoint, record, at)
   call('HSET', X(b.cid), 'ep', 0, 'rev', 0, 'ce', 0, 'h', '', 'wk', ',', 'pl', b.pool, 'st', 'pending', 'tr', 0, 'jn', 0,
     'hd', '', 'fr', '0', 'pa', b.parent or '')
   local tree = b.parent and call('HMGET', X(b.parent), 'ft', 'fb', 'ac') or {}
-  if b.account or tree[3] then call('HSET', X(b.cid), 'ac', b.account or tree[3]) end
+  local account = b.account or tree[3]
+  if account then
+    call('HSET', X(b.cid), 'ac', account)
+    local told = cjson.decode(b.fact)
+    told.account = account
+    b.fact = cjson.encode(told)
+  end
   if tree[1] == '1' then call('HSET', X(b.cid), 'fr', '1', 'ft', '1', 'fb', tree[2]) end
   call('RPUSH', P .. 'l:' .. b.cid, stamp(at) .. ' ' .. record)
   call('ZADD', P .. 'all', at, b.cid)
@@ -292,9 +298,9 @@ local function adopt(pool, holder, lease_ms, at, only, said)
     local x = call('HMGET', X(cid), 'st', 'h', 'fr', 'rev', 'wk', 'hd', 'pa', 'ce')
     if x[1] and not TERMINAL[x[1]] and x[2] == '' and (x[3] == '0' or tonumber(popped[2]) < 0) then
       local controls, mail = call('LRANGE', P .. 'k:' .. cid, 0, -1), mail_for(cid, x[5], at)
-      local epoch = call('HINCRBY', X(cid), 'ep', 1)
+      local epoch = next_epoch(tonumber(call('HGET', X(cid), 'ep')))
       local tries = call('HINCRBY', X(cid), 'tr', 1)
-      call('HSET', X(cid), 'h', holder, 'lh', holder, 'cs', #controls, 'ms', #mail)
+      call('HSET', X(cid), 'ep', text(epoch), 'h', holder, 'lh', holder, 'cs', #controls, 'ms', #mail)
       if WANTS_CODE[x[6]] then call('HSET', X(cid), 'hd', '') end
       call('ZREM', P .. 'timers', cid .. ' !retry', cid .. ' !window')
       call('SADD', P .. 'held:' .. holder, cid)

@@ -1,5 +1,6 @@
 -- ARGV: cid, epoch, ordinal, call id, entry, price JSON, batch JSON. -> ok | known | fenced | budget
 local cid = ARGV[1]
+now_ms() -- nothing is begun on a store that has lost something
 local refusal = fenced(cid, ARGV[2])
 if refusal then return refusal end
 local journal = P .. 'j:' .. cid

@@ -1,12 +1,12 @@
--- ARGV: holder, lease_ms. -> those of the holder that an order waits for
+-- ARGV: holder, lease_ms. -> what the holder holds, and those of them that an order waits for
 local IDLE = {granted = true, notified = true, crashed = true} -- neither money nor a mark nor a child interrupts anybody
 if call('EXISTS', P .. 'held:' .. ARGV[1]) == 0 then
   call('ZREM', P .. 'leases', ARGV[1])
-  return {}
+  return {{}, {}}
 end
 call('ZADD', P .. 'leases', now_ms() + tonumber(ARGV[2]), ARGV[1])
-local urgent = {}
-for _, cid in ipairs(call('SMEMBERS', P .. 'held:' .. ARGV[1])) do
+local held, urgent = call('SMEMBERS', P .. 'held:' .. ARGV[1]), {}
+for _, cid in ipairs(held) do
   -- what it was adopted with is being carried out; only what came since is news
   for _, line in ipairs(call('LRANGE', P .. 'k:' .. cid, call('HGET', X(cid), 'cs') or 0, -1)) do
     if not IDLE[string.match(line, '^control:(%a+) ')] then
@@ -15,4 +15,4 @@ for _, cid in ipairs(call('SMEMBERS', P .. 'held:' .. ARGV[1])) do
     end
   end
 end
-return urgent
+return {held, urgent}

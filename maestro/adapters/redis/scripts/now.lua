@@ -1,0 +1,2 @@
+-- -> the time
+return text(peek_ms())
