@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NewType, Protocol
 
-from maestro.budget.ledger import Ledger
+from maestro.budget.ledger import Ledger, written
 from maestro.budget.vector import BudgetVector
 from maestro.errors import BudgetExceededError, Conflict, InvalidInput, NotFound
 from maestro.ids import ContinuationId, Partition, TimeMs, check_label, home_partition
@@ -150,9 +150,9 @@ def slice_of(asked: BudgetVector, above: Iterable[Ledger]) -> BudgetVector:
 def too_little(path: str, resource: str, asked: int, free: int) -> BudgetExceededError:
     """The refusal of a slice."""
     return BudgetExceededError(
-        f"account {path} has {free} {resource} left, and {asked} were asked for",
+        f"account {path} has {written(resource, free)} {resource} left, and {written(resource, asked)} were asked for",
         field=f"budget.{resource}",
-        hint=f"ask for less, or grant it more with `maestro accounts grant {path} {resource}=+...`",
+        hint=f"ask for less, or `maestro accounts grant {path} {resource}=+{written(resource, asked - free)}`",
         resource=resource,
         asked=asked,
         free=free,

@@ -193,16 +193,17 @@ def _require(ledger: Ledger, amount: BudgetVector, verb: str, limited_only: bool
 
 def exceeded(verb: str, resource: str, asked: int, free: int) -> BudgetExceededError:
     """The one text for every refusal of money; usd are written in dollars, the facts hold micro-dollars."""
-    more = f"grant more with `maestro rebudget ID {resource}=+{_written(resource, asked - free)}`"
+    more = f"grant more with `maestro rebudget ID {resource}=+{written(resource, asked - free)}`"
     return BudgetExceededError(
-        f"cannot {verb} {_written(resource, asked)} {resource}: only {_written(resource, free)} free",
+        f"cannot {verb} {written(resource, asked)} {resource}: only {written(resource, free)} free",
         field=f"budget.{resource}",
-        hint=f"take back {_written(resource, free)} at most" if verb == TAKE_BACK else more,
+        hint=f"take back {written(resource, free)} at most" if verb == TAKE_BACK else more,
         resource=resource,
         asked=asked,
         free=free,
     )
 
 
-def _written(resource: str, amount: int) -> str:
+def written(resource: str, amount: int) -> str:
+    """An amount as people write it: dollars of `usd`, a number of anything else."""
     return format_usd(amount).replace("$", "") if resource == USD else str(amount)

@@ -32,9 +32,17 @@ KEYS = {
     "day": "day",
     "continuation": "continuation",
     "account": "coalesce(account, '-')",
-    "tenant": "tenant",
+    "tenant": "coalesce(nullif(split_part(account, '/', 1), ''), tenant)",
+    "key": "coalesce(nullif(split_part(account, '/', 2), ''), '-')",
+    "project": "coalesce(nullif(split_part(account, '/', 3), ''), '-')",
+    "session": "coalesce(nullif(split_part(account, '/', 4), ''), session)",
+    "domain": "coalesce(domain, '-')",
+    "step": "coalesce(step, '-')",
+    "status": "status",
 }
 """What can be summed by, and the column of fact_spent that says it."""
+MOST_ROWS = 10_000
+ALL_GROUPS = 10_000_000  # rows that add up to the total: none is left out
 Row = dict[str, JsonValue]
 By = Annotated[str, typer.Option(metavar="KEY,...", help=f"What to sum by: {', '.join(KEYS)}.")]
 
@@ -67,13 +75,15 @@ async def query(
     call: Call, sql: Annotated[str, typer.Argument(metavar="SQL", help='Such as "SELECT * FROM fact_model_call".')]
 ) -> None:
     """Ask fact_model_call, fact_tool_call, fact_human_request, fact_spent or dim_continuation. Read-only."""
-    found = await answer(await call.at(), call.settings, sql)
+    found = await answer(await call.at(), call.settings, sql, MOST_ROWS)
     rows: list[Row] = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     columns = [Column(name.upper(), _cell(name), whole=True) for name in found.columns]
     call.out.rows(rows, columns, "No rows.")
+    if not found.whole:
+        call.out.note(f"There is more: these are the first {MOST_ROWS:,} rows.")
 
 
-async def answer(at: Installation, settings: Settings, sql: str, most: int = 10_000) -> Answer:
+async def answer(at: Installation, settings: Settings, sql: str, most: int = MOST_ROWS) -> Answer:
     """What `sql` selects from all that was spent up to now.
 
     Raises:
@@ -90,7 +100,7 @@ async def grouped(at: Installation, settings: Settings, keys: Sequence[str]) -> 
     numbers = ", ".join(str(place) for place in range(1, len(keys) + 1))
     sums = "count(distinct call_id), coalesce(sum(tokens), 0)::bigint, coalesce(sum(usd_micros), 0)::bigint as micros"
     sql = f"select {columns}, {sums} from fact_spent group by {numbers} order by micros desc, {numbers}"  # noqa: S608
-    found = await answer(at, settings, sql)
+    found = await answer(at, settings, sql, ALL_GROUPS)
     rows: list[Row] = []
     for *place, calls, tokens, micros in found.rows:
         sums_of: Row = {"calls": calls, "tokens": tokens, "usd_micros": micros, "usd": usd(_int(micros))}
@@ -115,4 +125,4 @@ def _int(value: JsonValue) -> int:
 
 
 def _cell(key: str) -> Callable[[output.Row], str]:
-    return lambda row: str(row[key])
+    return lambda row: "-" if row[key] is None else str(row[key])

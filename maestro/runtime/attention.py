@@ -23,6 +23,21 @@ class Queued(BaseModel):
     since_ms: int
 
 
+class Digest(BaseModel):
+    """The questions of one day that nobody was asked, the oldest first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    day: int
+    """Since 1970, on the store's clock, in UTC."""
+    questions: tuple[Queued, ...]
+
+    @property
+    def key(self) -> str:
+        """What makes two of them the same one."""
+        return f"digest-{self.day}"
+
+
 def queued(rows: Iterable[Mapping[str, Any]]) -> tuple[Queued, ...]:
     """The questions among `rows`, of what people are asked, that wait for attention; the oldest first."""
     found = [

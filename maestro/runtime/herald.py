@@ -8,7 +8,7 @@ Source: spec/01 section 5 (A-101).
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,11 +20,10 @@ from maestro.continuation.mail import Control, Kind, Mail
 from maestro.errors import ContinuationAlreadyTerminalError, NotFound, NotificationFailed
 from maestro.ids import ContinuationId, MailId, derived_token
 from maestro.mesh.event import new_event
-from maestro.runtime.attention import Queued, queued
 from maestro.runtime.backend import Backend
+from maestro.runtime.digests import Reader
 from maestro.runtime.loops import partitions_of
 from maestro.runtime.publisher import MeshPublisher
-from maestro.tick.attention import DAY_MS
 
 log = structlog.get_logger()
 
@@ -47,7 +46,7 @@ class Notice:
     on_timeout: str
 
 
-class Notifier(Protocol):
+class Notifier(Reader, Protocol):
     async def notify(self, notice: Notice) -> None:
         """The approvers are told; told twice under one key is told once, where the way to them allows.
 
@@ -66,31 +65,16 @@ class Herald:
     look_ms: int = LOOK_MS
     told: int = 0
     failed: int = 0
-    _digest_day: int | None = None
 
     async def step(self) -> int:
-        waiting: list[dict[str, Any]] = []
         for partition in partitions_of(self.backend):
             rows = (await self.backend.records.waiting(partition)).values()
             opened = [orjson.loads(row) for row in rows]
             await asyncio.gather(*(self._tell(notice) for row in opened for notice in untold(row)))
-            waiting += opened
-        await self._tell_digest(queued(waiting))
         return self.look_ms
 
     async def wait(self, pause_ms: int) -> None:
         await asyncio.sleep(pause_ms / 1000)
-
-    async def _tell_digest(self, questions: Sequence[Queued]) -> None:
-        """What people were not asked for want of attention is one event a day, whoever is the herald."""
-        now_ms = await self.backend.clock.now_ms()
-        day = now_ms // DAY_MS
-        if not questions or day == self._digest_day:
-            return
-        payload: JsonValue = {"day": day, "questions": [question.model_dump() for question in questions]}
-        event = new_event("attention.digest", "attention.digest", SENDER, f"digest-{day}", payload, now_ms)
-        await MeshPublisher(self.backend.router, self.backend.partitions).publish(event)
-        self._digest_day = day
 
     async def _tell(self, notice: Notice) -> None:
         try:

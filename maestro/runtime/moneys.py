@@ -8,7 +8,7 @@ Source: spec/05 section 1.
 from pydantic import JsonValue
 
 from maestro.budget.accounts import AccountPath, check_path
-from maestro.budget.ledger import Ledger
+from maestro.budget.ledger import Ledger, written
 from maestro.budget.vector import BudgetVector
 from maestro.errors import Conflict, InvalidInput
 from maestro.ids import CallId, ContinuationId, new_token
@@ -57,7 +57,7 @@ async def refund(at: Installation, cid: ContinuationId, call: str, actual: Budge
     charged = (await glance_of(at, cid)).ledger.unknown.get(CallId(call))
     for name, amount in actual.items():
         if charged is not None and amount > charged[name]:
-            told = f"{call[:60]} was charged {charged[name]} {name}, not {amount}"
+            told = f"{call[:60]} was charged {written(name, charged[name])} {name}, not {written(name, amount)}"
             raise InvalidInput(told, field=f"budget.{name}", hint="give what it has cost")
     whole = actual if charged is None else BudgetVector({**charged.root, **actual.root})
     if charged is None or not await at.backend.journals.refund(cid, CallId(call), whole):

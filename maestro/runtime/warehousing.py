@@ -23,6 +23,16 @@ LOOK_MS = 1_000  # how old the newest row may be; each stretch is a file
 QUIET_FACTS = 5_000  # so many facts without a row are kept note of, so that nobody reads them again
 
 
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Facts that made no row, read and not kept note of."""
+
+    behind: str
+    """What was kept when they were read; of anything else that is kept, they say nothing."""
+    last: str
+    count: int = 0
+
+
 @dataclass(slots=True)
 class Warehouse:
     """The loop that fills the warehouse."""
@@ -32,8 +42,7 @@ class Warehouse:
     look_ms: int = LOOK_MS
     stored: int = 0
     """Rows, since it began."""
-    _read: dict[Partition, tuple[str, int]] = field(default_factory=dict)
-    """Up to where, and how many facts without a row that is beyond what is kept."""
+    _quiet: dict[Partition, Quiet] = field(default_factory=dict)
 
     async def step(self) -> int:
         partitions = [Partition(number) for number in range(self.backend.partitions)]
@@ -46,18 +55,19 @@ class Warehouse:
     async def _fill(self, partition: Partition) -> int:
         """What came since is kept; returns how many facts that were."""
         kept = await asyncio.to_thread(self.stock.reached, partition)
-        after, quiet = self._read.get(partition, (kept, 0))
-        facts = await self.backend.records.feed(partition, after, BATCH)
+        quiet = self._quiet.get(partition)
+        if quiet is None or quiet.behind != kept:  # somebody cleared it away, or another kept more
+            quiet = Quiet(kept, kept)
+        facts = await self.backend.records.feed(partition, quiet.last, BATCH)
         if not facts:
             return 0
-        last, rows = facts[-1].position, rows_in(facts, self.backend)
-        if rows or quiet + len(facts) >= QUIET_FACTS:
+        last, rows, seen = facts[-1].position, rows_in(facts, self.backend), quiet.count + len(facts)
+        if rows or seen >= QUIET_FACTS:
             await asyncio.to_thread(self.stock.store, Stretch(partition, kept, last), rows)
             await asyncio.to_thread(self.stock.compact, partition)
             self.stored += len(rows)
-            self._read[partition] = last, 0
         else:
-            self._read[partition] = last, quiet + len(facts)
+            self._quiet[partition] = Quiet(kept, last, seen)
         return len(facts)
 
 

@@ -48,6 +48,8 @@ class Row(NamedTuple):
     cheap_calls: int = 0
     expensive_calls: int = 0
     step: str | None = None
+    complexity: float | None = None
+    domain: str | None = None
     tier: str | None = None
     provider: str | None = None
     model: str | None = None

@@ -28,8 +28,9 @@ select o.id as call_id, o.kind, o.entry, to_timestamp(o.at_ms / 1000) at time zo
        strftime(to_timestamp(o.at_ms / 1000) at time zone 'UTC', '%Y-%m-%d') as day, o.at_ms, o.tenant,
        o.cid as continuation, coalesce(d.root, o.cid) as session, d.account, d.behaviour as program, o.rev as tick,
        o.ordinal, o.outcome as status, o.resource, o.units, o.usd_micros, o.tokens, o.cheap_calls, o.expensive_calls,
-       o.step, o.tier, o.provider, o.model, o.latency_ms, o.executor_input_tokens, o.executor_output_tokens,
-       o.advisor_input_tokens, o.advisor_output_tokens, o.cache_read_tokens, o.cache_creation_tokens,
+       o.step, o.complexity, o.domain, o.tier, o.provider, o.model, o.latency_ms,
+       o.executor_input_tokens, o.executor_output_tokens, o.advisor_input_tokens, o.advisor_output_tokens,
+       o.cache_read_tokens, o.cache_creation_tokens,
        o.advisor_consulted, o.attempts, o.estimated, o.error, o.amounts
 from once o left join dim_continuation d on d.cid = o.cid
 where o.kind <> 'born'
@@ -37,9 +38,9 @@ where o.kind <> 'born'
 
 _FIRST = ("tenant", "continuation", "session", "account", "program", "tick", "ordinal")
 _LAST = (
-    "step", "tier", "provider", "model", "latency_ms", "executor_input_tokens", "executor_output_tokens",
-    "advisor_input_tokens", "advisor_output_tokens", "cache_read_tokens", "cache_creation_tokens", "advisor_consulted",
-    "attempts", "estimated", "error",
+    "step", "complexity", "domain", "tier", "provider", "model", "latency_ms",
+    "executor_input_tokens", "executor_output_tokens", "advisor_input_tokens", "advisor_output_tokens",
+    "cache_read_tokens", "cache_creation_tokens", "advisor_consulted", "attempts", "estimated", "error",
 )  # fmt: skip
 
 
@@ -57,8 +58,7 @@ from fact_spent where kind = '{kind}' group by call_id
 
 _MODEL = ", ".join(f"any_value({column}) as {column}" for column in _LAST)
 _CACHE = """case when any_value(cache_read_tokens) > 0 then 'hit'
-       when any_value(cache_creation_tokens) > 0 then 'written' else 'none' end as cache_status,
-       null::varchar as complexity, null::varchar as domain"""
+       when any_value(cache_creation_tokens) > 0 then 'written' else 'none' end as cache_status"""
 
 VIEWS = (
     _ONCE,

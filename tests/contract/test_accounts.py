@@ -24,9 +24,11 @@ from maestro.runtime import moneys, steer, verbs
 from maestro.runtime.backend import Backend
 from maestro.runtime.treasury import GRACE_MS, Treasury
 from maestro.runtime.verbs import Start
+from maestro.runtime.warehousing import fresh
 from maestro.tick.behaviour import Behaviour, NoState
 from maestro.tick.birth import born, root_of
 from maestro.tick.context import Tick
+from maestro.warehouse.stock import BEGINNING
 from tests.stage import Stage
 
 TENANT, KEY, PROJECT = AccountPath("acme"), AccountPath("acme/key-7"), AccountPath("acme/key-7/reading")
@@ -179,6 +181,17 @@ async def test_a_fork_and_a_merge_stay_with_their_account(stage: Stage) -> None:
     await settled(stage)
     assert (await figures(stage, TENANT))[1] == await held(stage, TENANT)
     assert (await figures(stage, "other"))[1] == await held(stage, "other")
+    await verbs.send(stage.at, root, None, "spawn")
+    await stage.settle()
+    await families_are_told(stage)
+
+
+async def families_are_told(stage: Stage) -> None:
+    """Whose money it is that anybody spends, the feed says at his birth: of children and forks, too."""
+    rows = await fresh(stage.backend, dict.fromkeys(verbs.partitions(stage.at), BEGINNING))
+    told = {row.cid: row.account for row in rows if row.kind == "born"}
+    assert told == {cid: (await verbs.glance_of(stage.at, cid)).account for cid in await stage.all()}
+    assert None not in told.values()
 
 
 class Cut:

@@ -1,24 +1,30 @@
 """A quota of three questions a day: three are asked, the rest are a digest, and are asked when the next day begins."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from maestro.adapters.duckdb.reader import asked
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.bounds import Bounds
 from maestro.continuation.directive import Closing, Finish, Wait
 from maestro.continuation.mail import Mail
 from maestro.continuation.wait import ApprovalResolution, BudgetGrant, parts
-from maestro.errors import ContinuationInvalidInputError
+from maestro.errors import ContinuationInvalidInputError, NotificationFailed
 from maestro.ids import ContinuationId
 from maestro.runtime import verbs
+from maestro.runtime.attention import Digest
 from maestro.runtime.backend import Backend
-from maestro.runtime.herald import Herald, Notice
+from maestro.runtime.digests import LOOK_MS, Digests
+from maestro.runtime.warehousing import fresh
 from maestro.tick.attention import DAY_MS
 from maestro.tick.behaviour import Behaviour, NoState
 from maestro.tick.context import Tick
+from maestro.warehouse.stock import BEGINNING
 from tests.stage import PLENTY, Stage
 
 RAN: list[str] = []
@@ -42,11 +48,18 @@ class Curious(Behaviour[NoState]):
         return tick.ask_approval(f"question {number}")
 
 
-class Silent:
-    """A way to people on which nothing is heard."""
+class Desk:
+    """Whoever reads digests; the first is lost on its way."""
 
-    async def notify(self, notice: Notice) -> None:
-        return None
+    def __init__(self) -> None:
+        self.read: list[Digest] = []
+        self.away = True
+
+    async def digest(self, digest: Digest) -> None:
+        if self.away:
+            self.away = False
+            raise NotificationFailed("nobody is there", hint="planted")
+        self.read.append(digest)
 
 
 @pytest.fixture
@@ -78,11 +91,13 @@ async def answered(stage: Stage, cid: ContinuationId) -> int:
     return asked
 
 
-async def digests(stage: Stage) -> Sequence[dict[str, Any]]:
-    """What the heralds told of, the newest first; two look, and look often."""
-    heralds = [Herald(stage.backend, Silent()) for _ in range(2)]
-    for herald in (*heralds, *heralds):
-        await herald.step()
+async def digests(stage: Stage, desk: Desk | None = None) -> Sequence[dict[str, Any]]:
+    """What is told of as an event, the newest first; two tell it, and look often."""
+    tellers = [Digests(stage.backend, desk), Digests(stage.backend)]
+    for _ in range(3):
+        for teller in tellers:
+            await teller.look()
+        await stage.advance(LOOK_MS)
     lists = [await stage.backend.records.events(partition) for partition in verbs.partitions(stage.at)]
     events = {event["id"]: event for events in lists for event in map(orjson.loads, events)}.values()
     return [event["payload"] for event in events if event["type"] == "attention.digest"]
@@ -96,7 +111,9 @@ async def test_three_questions_are_asked_a_day_and_the_others_are_a_digest(stage
     wait = (await stage.checkpoint(cid)).wait
     assert wait is not None
     assert [type(part) for part in parts(wait)] == [BudgetGrant, BudgetGrant]
-    (digest,) = await digests(stage)
+    desk = Desk()
+    (digest,) = await digests(stage, desk)
+    assert [read.model_dump(mode="json") for read in desk.read] == [digest], "people are told, though not at once"
     assert [question["question"] for question in digest["questions"]] == ["approve: or this one", "approve: question 4"]
     assert {question["continuation"] for question in digest["questions"]} == {cid}
 
@@ -122,6 +139,20 @@ async def test_a_grant_buys_no_more_questions_than_the_day_has(stage: Stage) -> 
     assert (await stage.ledger(cid)).account("human.approvals").spent == 2
     await to_next_day(stage)
     assert len(await open_approvals(stage, cid)) == 1
+
+
+async def test_each_question_that_was_asked_is_charged_and_a_row_and_no_other(stage: Stage, tmp_path: Path) -> None:
+    budget = PLENTY + BudgetVector({"human.approvals": 10})
+    stage.at = replace(stage.at, asks_per_day=3)
+    cid = await stage.start(Curious, budget=budget)
+    await stage.settle()
+    assert await answered(stage, cid) == 3, "the installation's quota is that of whoever names none"
+    rows = await fresh(stage.backend, dict.fromkeys(verbs.partitions(stage.at), BEGINNING))
+    requests = "select continuation, resource, sum(units)::int, count(*) from fact_human_request group by all"
+    told = asked(tmp_path, rows, requests)
+    assert told.rows == ((cid, "human.approvals", 3, 3),)
+    account = (await stage.ledger(cid)).account("human.approvals")
+    assert (account.spent, account.free) == (3, 7)
 
 
 async def test_without_a_quota_of_the_day_nothing_is_counted(stage: Stage) -> None:

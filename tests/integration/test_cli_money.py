@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from maestro.cli.app import run
+from maestro.cli.costs import KEYS
+from tests.integration.cli.asking import PAPER, Answer, Ask, asleep, counter, until
 from tests.integration.cli_support import CALL_USD_MICROS, Town
-from tests.integration.test_cli import PAPER, Answer, Ask, asleep, counter, until
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_an_account_lends_what_is_started_on_it_and_refuses_what_it_has_not(maes
     assert usd(maestro, "acme")[1] == 3_000_000
     refused = maestro("start", "counter", "--goal", "x", "--account", "acme/key-8", "--budget", "usd=2.01")
     assert refused.status == 1
-    assert "account acme has 2000000 usd left" in refused.err
+    assert "account acme has 2.00 usd left, and 2.01 were asked for" in refused.err
     assert "5" in maestro("accounts").out
     assert maestro("accounts", "grant", "acme").status == 2
     assert maestro("accounts", "show", "a//b").status == 0, "nobody of that name has anything"
@@ -69,6 +70,7 @@ def test_soft_caps_are_set_beside_what_is_granted(maestro: Ask):
     assert (told["granted"], told["soft_cap"]) == (1_000_000, 500_000)
     told = maestro("rebudget", cid, "usd=2.00", "-o", "json").json["budget"]["usd"]
     assert (told["granted"], told["soft_cap"]) == (2_000_000, 500_000)
+    assert "$0.00 of $2.00 spent, $2.00 free, soft cap $0.50" in maestro("show", cid).out
     assert maestro("rebudget", cid).status == 2
     assert maestro("rebudget", cid, "--soft", "usd=some").status == 2
 
@@ -88,8 +90,10 @@ def test_a_transfer_stays_inside_a_family_and_a_correction_needs_a_charge(maestr
     assert (nothing.status, "nothing is charged in full under 'call-x'" in nothing.err) == (1, True)
 
 
-def test_the_warehouse_answers_one_select_about_all_that_was_spent(maestro: Ask, tmp_path: Path):
-    scout = str(maestro("start", "literature", "--goal", "sleeping computations", "-o", "json").json["id"])
+def test_the_warehouse_answers_one_select_about_all_that_was_spent(maestro: Ask, town: Town, tmp_path: Path):
+    assert maestro("accounts", "grant", "lab", "usd=+5").status == 0
+    given = ("--goal", "sleeping computations", "--account", "lab/key-1/reading/monday", "-o", "json")
+    scout = str(maestro("start", "literature", *given).json["id"])
     until(maestro, scout, asleep)
     maestro("publish", "arxiv.cs.AI", PAPER, "--key", "paper-1")
     until(maestro, scout, lambda told: told["rev"] >= 3 and asleep(told))
@@ -102,9 +106,26 @@ def test_the_warehouse_answers_one_select_about_all_that_was_spent(maestro: Ask,
     assert maestro("query", "select 1 as one").out.split() == ["ONE", "1"]
     refused = maestro("query", "drop table movement")
     assert (refused.status, "only one SELECT is answered" in refused.err) == (2, True)
-    for key in ("provider", "account", "tenant", "continuation"):
+    known = maestro("query", "select complexity, domain from fact_model_call").out.split()
+    assert known == ["COMPLEXITY", "DOMAIN", "0.5", "-", "0.5", "-"]
+    near = maestro("query", "select * from fact_model")
+    assert (near.status, near.err.count("\n")) == (2, 1), "one line"
+    assert 'Did you mean "fact_model_call"?' in near.err
+    for key in KEYS:
         told = maestro("costs", "--by", key, "-o", "json").json
         assert told["total_usd_micros"] == told["ledger_usd_micros"] == 2 * CALL_USD_MICROS
+    told = maestro("costs", "--by", "tenant,key,project,session", "-o", "json").json["rows"]
+    assert [[row[key] for key in ("tenant", "key", "project", "session", "usd_micros")] for row in told] == [
+        ["lab", "key-1", "reading", "monday", 2 * CALL_USD_MICROS]
+    ], "a child's are its family's"
+    assert maestro("costs", "--by", "planet").status == 2
+    warehouse = town.home / "warehouse" / town.settings.tenant
+    warehouse.mkdir(parents=True)
+    (warehouse / "0_0-0_1-0.parquet").write_bytes(b"no table")
+    broken = maestro("costs")
+    assert (broken.status, "the warehouse cannot be read" in broken.err, "move" in broken.err) == (4, True, True)
+    shutil.rmtree(warehouse)
+    assert maestro("costs").status == 0, "the feed tells it all the same"
 
     policy = tmp_path / "policy.toml"
     policy.write_text('name = "haiku-only"\nallowed_tiers = ["haiku"]\nadvisor_enabled = false\n')

@@ -23,7 +23,8 @@ Database = Any
 FRESH = "fresh"
 MANY = 64  # files of a partition that become one: a look at some dozens takes milliseconds
 SUFFIX = ".parquet"
-_TYPES = {int: "bigint", str: "varchar", bool: "boolean"}
+WRITING = ".writing-"  # before the number of the process that writes
+_TYPES = {int: "bigint", str: "varchar", bool: "boolean", float: "double"}
 SAFE: dict[str, str] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -39,8 +40,10 @@ class ParquetStock:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._writing = folder / f".writing-{os.getpid()}"
+        self._writing = folder / f"{WRITING}{os.getpid()}"
         self._drop_covered()
+        for half in folder.glob(f"{WRITING}*"):  # whoever wrote it is dead, or is refused its rename and begins again
+            half.unlink(missing_ok=True)
 
     def reached(self, partition: Partition) -> str:
         return reached_in(self._folder, partition)
@@ -61,7 +64,7 @@ class ParquetStock:
             files = ", ".join(quoted(path_of(self._folder, stretch)) for stretch in mine)
             once = "qualify row_number() over (partition by id, entry order by at_ms) = 1"
             whole = Stretch(partition, mine[0].after, mine[-1].last)
-            self._write(db, f"select * from read_parquet([{files}]) {once}", whole)  # noqa: S608 - quoted
+            self._write(db, f"select * from read_parquet([{files}], union_by_name = true) {once}", whole)  # noqa: S608 - quoted
         self._drop_covered()
         return True
 
