@@ -2,5 +2,6 @@
 
 from maestro.behaviours.counter import Counter
 from maestro.behaviours.literature import Literature, Reader
+from maestro.behaviours.part import Part
 
-__all__ = ["Counter", "Literature", "Reader"]
+__all__ = ["Counter", "Literature", "Part", "Reader"]

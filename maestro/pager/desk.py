@@ -5,7 +5,8 @@ Invariants:
 - an answer is journaled and settled first, then returned; one that could not be journaled is kept and journaled at the
   next asking, never bought again;
 - a caller that goes away does not stop the call: what is being paid for is finished and journaled;
-- so many calls are under way at once, the others wait in their lanes, and the wait counts against their deadline.
+- so many calls are under way at once, the others wait in their lanes, and the wait counts against their deadline;
+  calls that nobody waits for with a process have slots of their own, and take none from those that somebody waits for.
 
 What is not here: the reservation, which the tick makes before it asks.
 
@@ -20,12 +21,14 @@ from typing import Protocol
 from maestro.budget.vector import BudgetVector
 from maestro.errors import MalformedAnswer, ModelError, ProvidersExhausted, StoreError
 from maestro.ids import CallId, ContinuationId
-from maestro.pager.dispatch import ModelCallResult
+from maestro.pager.dispatch import Mode, ModelCallResult
 from maestro.pager.lanes import Lanes
+from maestro.pager.load import Latencies, Load
 from maestro.pager.prices import charge_of
 from maestro.pager.request import ModelRequest
 
-SLOTS = 64  # calls under way; more would only queue at the provider
+SLOTS = 64  # calls under way that a tick waits for; more would only queue at the provider
+ASYNC_SLOTS = 512  # calls that nobody waits for: they may take minutes, and hold a connection and some memory each
 CROWDED_MS = 1_000  # when a call may come back that waited for its whole deadline
 
 Answering = Callable[[ModelRequest], Awaitable[ModelCallResult]]
@@ -56,10 +59,14 @@ class Answers(Protocol):
 class PagerDesk:
     """Takes requests, one provider call per call id at most."""
 
-    def __init__(self, answering: Answering, answers: Answers, slots: int = SLOTS) -> None:
+    def __init__(
+        self, answering: Answering, answers: Answers, slots: int = SLOTS, async_slots: int = ASYNC_SLOTS
+    ) -> None:
         self._answering = answering
         self._answers = answers
         self._lanes = Lanes(slots)
+        self._async_lanes = Lanes(async_slots)
+        self._latencies = Latencies()
         self._under_way: dict[CallId, asyncio.Task[ModelCallResult]] = {}
         self._unjournaled: dict[CallId, Outcome] = {}
 
@@ -84,6 +91,11 @@ class PagerDesk:
     @property
     def under_way(self) -> int:
         return len(self._under_way)
+
+    @property
+    def load(self) -> Load:
+        """Who waits for a turn here, and how long answers took of late."""
+        return Load(waiting=self._lanes.waiting, latency_ms=self._latencies.told())
 
     def _forget(self, call_id: CallId, done: asyncio.Task[ModelCallResult]) -> None:
         """The next caller of `call_id` starts at the journal; a failure that nobody waits for is seen here."""
@@ -115,9 +127,11 @@ class PagerDesk:
     async def _asked(self, request: ModelRequest) -> Outcome:
         """What the providers said, failures included; after a defect of ours the answer may have been billed."""
         began_ms = _now_ms()
+        lanes = self._lanes if request.mode is Mode.SYNC else self._async_lanes
         try:
-            async with self._lanes.slot(request.tier):
+            async with lanes.slot(request.tier):
                 result = await self._answering(_within(request, _now_ms() - began_ms))
+            self._latencies.took(request.tier, _now_ms() - began_ms)
         except ModelError as error:
             return error
         except StoreError:
@@ -147,7 +161,7 @@ def _within(request: ModelRequest, waited_ms: int) -> ModelRequest:
     if left_ms <= 0:
         raise ProvidersExhausted(
             f"call {request.call_id} waited {waited_ms} ms for its turn, which was all it had",
-            hint="too many calls at once: see MAESTRO_PAGER_SLOTS",
+            hint="too many calls at once: see MAESTRO_PAGER_SLOTS and MAESTRO_PAGER_ASYNC_SLOTS",
             retry_after_ms=CROWDED_MS,
         )
     return request.model_copy(update={"deadline_ms": left_ms})

@@ -6,7 +6,8 @@ Invariants:
 - nothing runs past the deadline of the request; a target that failed is left alone by all pagers while it cools down;
 - each attempt looks at the notices first: under the brake none leaves, a retry neither.
 
-What is not here: how a target is spoken to (adapters), that a call is answered once (`desk`). A request that timed out
+What is not here: how a target is spoken to (adapters), how patient a call is (`retries`), that it is answered once
+(`desk`). A request that timed out
 without an answer is not charged; what its provider may bill for it all the same stays outside the ledger.
 
 Source: spec/05 section 7; spec/09 section 8 for the cooldown; PROMISES F69 to F71.
@@ -14,9 +15,7 @@ Source: spec/05 section 7; spec/09 section 8 for the cooldown; PROMISES F69 to F
 
 import asyncio
 import contextlib
-import random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,10 +32,11 @@ from maestro.errors import (
 )
 from maestro.ids import DEFAULT_TENANT, CallId, ContinuationId, new_token
 from maestro.pager.advisor import Advised, reserved
-from maestro.pager.dispatch import Message, Mode, ModelCallResult, Thinking, Tool, checked_mode, checked_tier
+from maestro.pager.dispatch import Message, ModelCallResult, Thinking, Tool, checked_mode, checked_tier
 from maestro.pager.notices import LocalNotices, Notices
 from maestro.pager.prices import PriceTable, charge_of
 from maestro.pager.request import DEFAULT_MAX_OUTPUT_TOKENS, ModelRequest, input_bound_tokens
+from maestro.pager.retries import RetryPolicy, Timing
 from maestro.pager.streaming import Chunk, Reset, StreamProvider, Told, pays_another, with_charge
 from maestro.policy.gradient import Step, Tier
 
@@ -66,43 +66,6 @@ class Provider(Protocol):
     async def close(self) -> None:
         """Its connections are closed; repeated, it changes nothing."""
         ...
-
-
-def _monotonic_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
-
-
-async def _sleep_ms(ms: int) -> None:
-    await asyncio.sleep(ms / 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Time and chance as this process has them; tests put their own here."""
-
-    now_ms: Callable[[], int] = _monotonic_ms
-    sleep_ms: Callable[[int], Awaitable[None]] = _sleep_ms
-    chance: Callable[[], float] = random.random
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How patient a call is."""
-
-    max_retries: int = 3
-    """Per target, after its first try."""
-    attempt_timeout_ms: int = 60_000
-    backoff_ms: int = 500
-    backoff_cap_ms: int = 8_000
-    patience_ms: int = 5_000
-    """A Retry-After beyond this is not waited for inside the call: another target is asked, or the tick sleeps."""
-    retry_after_cap_ms: int = 300_000
-    cooldown_ms: int = 15_000
-    refused_key_ms: int = 900_000
-    """How long nobody asks a target that has refused the key; somebody has to mend it first."""
-    braked_ms: int = 5_000
-    """When a call that the brake stopped may come back."""
-    failover: bool = True
 
 
 @dataclass(slots=True)
@@ -258,7 +221,7 @@ class FailoverModelRouter:
             error.facts["charge"] = run.charged.model_dump()
             raise error
         run.failures.append(error.message)
-        asked_ms = self._retry_after_ms(error) if isinstance(error, RecoverableModelError) else 0
+        asked_ms = self._policy.retry_after_ms(error) if isinstance(error, RecoverableModelError) else 0
         await self._cool(provider, asked_ms)
 
     async def _executed(self, request: ModelRequest) -> ModelCallResult:
@@ -287,8 +250,14 @@ class FailoverModelRouter:
                 run.failures.append(error.message)
                 if self._timing.now_ms() >= run.deadline_ms:
                     break  # the call's own deadline says nothing about the target
-                await self._cool(provider, self._retry_after_ms(error))
+                await self._cool(provider, self._policy.retry_after_ms(error))
         raise await self._exhausted(request, run)
+
+    async def any_up(self) -> bool:
+        """False when every target of every tier is left alone for now: whoever can wait need not ask."""
+        targets = {provider.target for chain in self._chains.values() for provider in chain}
+        left_ms = (await self._notices.read(sorted(targets))).left_ms
+        return not targets or any(left_ms[target] <= 0 for target in targets)
 
     async def health_check(self) -> dict[str, bool]:
         providers = {provider.target: provider for chain in self._chains.values() for provider in chain}
@@ -313,29 +282,15 @@ class FailoverModelRouter:
                 raise ProviderTimeout(f"{provider.target}: not asked, no time is left")
             run.attempts += 1
             try:
-                result = await provider.answer(request, self._limit_ms(request, left_ms))
+                result = await provider.answer(request, self._policy.limit_ms(request, left_ms))
                 return result.model_copy(update={"attempts": run.attempts})
             except RecoverableModelError as error:
-                pause_ms = self._pause_ms(error, retry)
+                pause_ms = self._policy.pause_ms(error, retry, self._timing.chance())
                 left_ms = run.deadline_ms - self._timing.now_ms()
                 if retry == self._policy.max_retries or pause_ms > self._policy.patience_ms or pause_ms >= left_ms:
                     raise
             await self._timing.sleep_ms(pause_ms)
         raise AssertionError("unreachable: the last retry returns or raises")
-
-    def _limit_ms(self, request: ModelRequest, left_ms: int) -> int:
-        """How long one attempt may take: all that is left where no process waits for it."""
-        return min(self._policy.attempt_timeout_ms, left_ms) if request.mode is Mode.SYNC else left_ms
-
-    def _pause_ms(self, error: RecoverableModelError, retry: int) -> int:
-        """Full jitter over a doubling span, and never less than the provider asked for."""
-        span_ms = min(self._policy.backoff_cap_ms, self._policy.backoff_ms << retry)
-        jittered_ms = round(span_ms * (0.5 + self._timing.chance() / 2))
-        return max(min(jittered_ms, self._policy.patience_ms), self._retry_after_ms(error))
-
-    def _retry_after_ms(self, error: RecoverableModelError) -> int:
-        asked_ms = error.facts.get("retry_after_ms")
-        return max(0, min(asked_ms, self._policy.retry_after_cap_ms)) if isinstance(asked_ms, int) else 0
 
     async def _look(self, provider: Provider, request: ModelRequest) -> None:
         """Nothing forbids to ask `provider` now.

@@ -51,6 +51,9 @@ class ModelRequest(BaseModel):
     use_advisor: bool = False
     thinking: Annotated[Thinking, BeforeValidator(checked_thinking)] = "adaptive"
     manifest_hash: str | None = None
+    complexity: float | None = None
+    domain: str | None = None
+    """What the kernel was told of the work; it stands beside the charge, and no provider hears of it."""
     stable_messages: Annotated[int, Field(ge=0)] = 0
     """How many of the first messages the next request is likely to begin with, too: worth a provider's cache."""
 

@@ -14,6 +14,8 @@ from maestro.policy.decision import Mode
 from maestro.policy.gradient import Path, Step, Thresholds, Tier
 from maestro.policy.price import AdvisorTerms, CallSize, PriceTable
 
+MAX_DOMAIN = 64  # characters: it stands in each row of what was spent
+
 
 class TaskKind(StrEnum):
     """What the call is for; the kinds of spec/05 section 3."""
@@ -45,6 +47,8 @@ class Signals:
 
     kind: TaskKind = TaskKind.ANALYSIS
     complexity: float = 0.5
+    domain: str = ""
+    """What field it belongs to, such as `biology`; it decides nothing, and stands beside what the call cost."""
     novelty: float = 0.0
     uncertainty: float = 1.0
     """How much of the question is still open."""
@@ -61,6 +65,8 @@ class Signals:
         for name in ("complexity", "novelty", "uncertainty"):
             if not 0 <= getattr(self, name) <= 1:
                 raise _invalid(name, getattr(self, name), "give a share within 0..1")
+        if len(self.domain) > MAX_DOMAIN:
+            raise _invalid("domain", self.domain[:MAX_DOMAIN], f"name it in {MAX_DOMAIN} characters")
         if self.value_usd_micros is not None:
             _check_count("value_usd_micros", self.value_usd_micros)
         if self.mode is Mode.YIELD:

@@ -12,8 +12,10 @@ from pydantic import JsonValue, TypeAdapter
 from maestro.policy.question import Conditions, Question, Signals
 
 _QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
+_SIGNALS: TypeAdapter[Signals] = TypeAdapter(Signals)
 _TERMS = ("prices", "config")
-_PLAIN = {"signals": Signals(), "conditions": Conditions(), "pinned": False, "asked": None}
+_PLAIN_SIGNALS = Signals()
+_PLAIN = {"signals": _PLAIN_SIGNALS, "conditions": Conditions(), "pinned": False, "asked": None}
 """What most questions say of these; it is not written."""
 
 
@@ -26,6 +28,13 @@ def record_of(question: Question) -> dict[str, JsonValue]:
 def terms_of(question: Question) -> dict[str, JsonValue]:
     """The prices and settings of the question."""
     return _json({name: getattr(question, name) for name in _TERMS})
+
+
+def signals_of(journaled: JsonValue) -> Signals:
+    """What was known about the work; of {question: a record, ...} that does not say, what is known of any."""
+    record = journaled.get("question") if isinstance(journaled, dict) else None
+    said = record.get("signals") if isinstance(record, dict) else None
+    return _PLAIN_SIGNALS if said is None else _SIGNALS.validate_python(said)
 
 
 def question_of(record: JsonValue, terms: JsonValue) -> Question:

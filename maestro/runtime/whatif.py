@@ -19,6 +19,7 @@ from maestro.policy.policy import Policy
 from maestro.policy.question import Question
 from maestro.policy.recorded import question_of
 from maestro.runtime.verbs import Installation, records
+from maestro.tick.deciding import words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Redecided:
     @property
     def told(self) -> str:
         """What would be decided, in the words of the journal."""
-        return f"{self.new.step}: {self.new.reason}" if self.new.go_on else f"nothing: {self.new.reason}"
+        return words_of(self.new) if self.new.go_on else f"nothing: {self.new.reason}"
 
     @property
     def differs(self) -> bool:
@@ -53,7 +54,7 @@ class Redecided:
     @property
     def agrees(self) -> bool:
         """False when today's kernel, under the terms of then, would not decide as it did then: its rules changed."""
-        return self.recorded == f"{self.old.step}: {self.old.reason}"
+        return self.recorded == words_of(self.old)
 
 
 async def redecided(at: Installation, cid: ContinuationId, policy: Policy) -> list[Redecided]:

@@ -47,7 +47,9 @@ class JournaledAnswers:
         self, request: ModelRequest, answer: JsonValue, failed: bool, charge: BudgetVector, about: About
     ) -> None:
         """The fact of the charge names the step that was asked for, and what was given."""
-        asked: About = {"step": request.step.value, "tier": request.tier.value}
+        of: About = {"step": request.step.value, "tier": request.tier.value}
+        said = {"complexity": request.complexity, "domain": request.domain}
+        asked: About = {**of, **{name: value for name, value in said.items() if value is not None}}
         given = request.cid, request.ordinal, request.call_id, answer, failed, charge
         await self._journals.settle(*given, {**asked, **about})
 

@@ -5,7 +5,7 @@
 
 Two questions are asked so: may this tool be used (an approval), and did this call happen (a question), where an unsafe
 tool was begun and nothing is known of how it ended. And so the answer to a model call is waited for that was placed
-(maestro.tick.placing).
+(maestro.tick.placing), and the end of a child that thinks in place of its parent (maestro.tick.apart).
 Invariants: pure; until the word has come no line of the behaviour runs; what the continuation waited for before is kept
 in the question, and goes on when the tick is over.
 
@@ -19,10 +19,13 @@ import orjson
 from pydantic import JsonValue
 
 from maestro.continuation.checkpoint import Checkpoint
-from maestro.continuation.mail import Mail
+from maestro.continuation.directive import Act
+from maestro.continuation.lifecycle import Status
+from maestro.continuation.mail import Kind, Mail
 from maestro.continuation.wait import (
     ApprovalResolution,
     BudgetGrant,
+    Children,
     ExternalResult,
     Interruption,
     UserReply,
@@ -33,7 +36,7 @@ from maestro.continuation.wait import (
 from maestro.ids import CallId, derived_token
 from maestro.tick.store import Adopted
 
-Asked = UserReply | ApprovalResolution | ExternalResult
+Asked = UserReply | ApprovalResolution | ExternalResult | Children
 
 OUTCOME_TTL_MS = 24 * 3_600_000  # then it is escalated, and goes on being asked: it never expires by itself
 ANSWERS = "yes [RESULT AS JSON] | no | again"
@@ -45,19 +48,22 @@ class Interrupted(BaseException):
     Derives from BaseException, so that a greedy `except Exception` in a behaviour is interrupted all the same.
     """
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, acts: tuple[Act, ...] = ()) -> None:
+        """The tick waits for `asked`; `acts`, none of them its behaviour's, are committed with that."""
         super().__init__(f"the tick waits in its midst: {asked}")
         self.asked = asked
+        self.acts = acts
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a person said in the midst of a tick."""
+    """What a person, or a child by its end, said in the midst of a tick."""
 
     says: Literal["yes", "no", "again", "unclear"]
     by: str = "person"
     result: JsonValue = None
-    """What the call returned, as the person tells it; edited arguments, where an approval was edited."""
+    """What the call returned, as the person tells it; edited arguments, where an approval was edited; a child's result,
+    or why it has none."""
 
 
 def may_it(call: CallId, action: str, arguments: JsonValue) -> ApprovalResolution:
@@ -120,9 +126,12 @@ def to_be_asked(asked: Asked, waited: WaitFor | None) -> Asked:
 
 
 def word_of(mail: Mail) -> Word:
-    """What a reply or an approval says."""
+    """What a reply, an approval or a child's end says."""
     body = mail.body if isinstance(mail.body, dict) else {}
     by = str(body.get("by", mail.sender))
+    if mail.kind is Kind.CHILD:
+        well = body.get("status") == Status.COMPLETED
+        return Word("yes" if well else "no", by, body.get("result") if well else body.get("reason"))
     if "decision" in body:
         said = body["decision"]
         return Word("no" if said == "denied" else "yes", by, body.get("arguments") if said == "edited" else None)

@@ -12,8 +12,9 @@ from pydantic import JsonValue
 from maestro.budget.ledger import exceeded
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import EffectNote
-from maestro.errors import ContinuationStateError, MaestroError
+from maestro.errors import ContinuationStateError, MaestroError, ModelError
 from maestro.ids import CallId, new_token
+from maestro.pager.prices import charge_of
 from maestro.tick.interruption import Word
 from maestro.tick.store import Adopted, Batch, JournalEntry, Store
 
@@ -123,7 +124,8 @@ class Journal:
         try:
             answer, charge = await act(entry)
         except MaestroError as error:
-            self._note(entry, error.code, BudgetVector({}), None, None)
+            charged = charge_of(error) if isinstance(error, ModelError) else BudgetVector({})
+            self._note(entry, error.code, charged, None, None)
             raise
         self._note(entry, "answered", charge, answer, await keep(answer))
         return answer

@@ -3,7 +3,8 @@
     compose the field -> decide the step -> reserve and journal the intent -> call
         -> (the pager journals and settles) -> answer
 
-A call that the kernel wants asynchronous, or in a batch, is placed in place of made: see maestro.tick.placing.
+A call that the kernel wants asynchronous, or in a batch, is placed in place of made: see maestro.tick.placing. What
+it wants a child to do, a child does: see maestro.tick.apart.
 
 Invariants: no call leaves without a durable reservation of its worst price; an answered question is never composed,
 decided or asked again; the decision, with the rule that fired, is journaled beside the intent.
@@ -28,25 +29,30 @@ from maestro.field.compose import compose, stable_messages
 from maestro.field.editing import Reading, overridden
 from maestro.field.project import Weighed
 from maestro.field.shelf import Shelf
+from maestro.ids import ContinuationId
 from maestro.pager.advisor import reserved
 from maestro.pager.dispatch import Mode as CallMode
 from maestro.pager.dispatch import ModelCallResult
+from maestro.pager.load import IDLE, Look
 from maestro.pager.placed import Placements
 from maestro.pager.prices import PriceTable
 from maestro.pager.request import DEFAULT_DEADLINE_MS, ModelRequest, input_bound_tokens
-from maestro.policy.decision import Decision, Mode
+from maestro.policy.decision import Decision, Mode, Place
 from maestro.policy.gradient import Step
 from maestro.policy.kernel import decide
 from maestro.policy.price import CallSize
-from maestro.policy.question import Conditions, PolicyConfig, Question
-from maestro.policy.recorded import record_of, terms_of
+from maestro.policy.question import PolicyConfig, Question
+from maestro.policy.recorded import record_of, signals_of, terms_of
+from maestro.tick import apart
 from maestro.tick.asking import Prompt, kept_prompt, prompt_of, read_prompt
 from maestro.tick.blocks import Keeper
+from maestro.tick.conditions import conditions, room_of
 from maestro.tick.deciding import mode_of, step_of, words_of
 from maestro.tick.digest import in_prompt
 from maestro.tick.handiwork import Handiwork
 from maestro.tick.interruption import Interrupted
 from maestro.tick.journal import Answered, Journal, new_intent
+from maestro.tick.journals import Journals
 from maestro.tick.placing import PATIENCE, Abreast, Patience, failure_of, is_lost, lost, place
 from maestro.tick.store import Adopted, JournalEntry
 from maestro.tick.thought import Thought
@@ -84,6 +90,10 @@ class Faculties:
     placements: Placements | None = None
     """Where calls are placed that nobody waits for; None waits for all."""
     patience: Patience = PATIENCE
+    load: Look | None = None
+    """How busy the pager is; None says that it is idle."""
+    journals: Journals | None = None
+    """Where children's answers become those of their parents; None thinks every part inline."""
     field_entries: int = FIELD_ENTRIES
     context_tokens: int = CONTEXT_TOKENS
 
@@ -98,6 +108,7 @@ class ThinkingMind:
         self._adopted = adopted
         self._before = before
         self._journal = journal
+        self._mail = inbox
         self._digest = in_prompt(adopted.mail, inbox)
         self._reads_untrusted = any(mail.trust == "untrusted" for mail in adopted.mail)
         self._taken: dict[int, BudgetVector] = {}
@@ -140,9 +151,9 @@ class ThinkingMind:
         try:
             async with self._abreast.thought():
                 return _content(await self._thought(ordinal, thought))
-        except Interrupted:
+        except Interrupted as interrupted:
             await self._abreast.settled()
-            raise
+            raise Interrupted(interrupted.asked, tuple(self._abreast.births)) from None
 
     async def _thought(self, ordinal: int, thought: Thought) -> JsonValue:
         standing = self._journal.standing(ordinal)
@@ -157,6 +168,9 @@ class ThinkingMind:
         intended = known or await self._intend(ordinal, thought, prompt)
 
         async def ask(entry: JournalEntry) -> Answered:
+            child = apart.child_of(entry)
+            if child is not None:
+                return await self._from_child(child, entry, thought, prompt), apart.FREE
             request = self._request(entry, prompt)
             if request.mode is not CallMode.SYNC:
                 await self._place(entry, request)
@@ -179,18 +193,46 @@ class ThinkingMind:
         now_ms = self._adopted.now_ms
         raise Interrupted(await place(self._with.placements, request, now_ms, self._with.patience))
 
+    async def _from_child(
+        self, child: ContinuationId, entry: JournalEntry, thought: Thought, prompt: Prompt
+    ) -> JsonValue:
+        """The answer of the child that thinks it; it is born first, where it was not yet.
+
+        Raises:
+            Interrupted: it has not ended.
+            BudgetExceededError: its share is more than is free.
+            MaestroError: its failure.
+        """
+        assert self._with.journals is not None  # noqa: S101 - without, no intent names a child
+        word = self._journal.words.get(entry.call_id)
+        if word is not None or child in self._before.children:
+            return await apart.told_by(self._with.journals, self._before, entry, child, word)
+        step = step_of(entry)
+        free = {name: account.free for name, account in self._accounts().items() if account.free is not None}
+        lent = apart.share(self._price(step, prompt), BudgetVector({n: max(0, left) for n, left in free.items()}))
+        self._taken[entry.ordinal] = lent
+        signals = replace(thought.signals, independent=False)
+        part = apart.Part(prompt=entry.asked, step=step, max_output_tokens=prompt.max_output_tokens, signals=signals)
+        self._abreast.births.append(apart.birth(self._before, entry, part, lent))
+        raise Interrupted(apart.end_of(child, entry))
+
     async def _intend(self, ordinal: int, thought: Thought, prompt: Prompt) -> JournalEntry:
         """The decision is journaled and its worst price reserved; what is intended already is not decided again.
 
-        The prompt and what was decided on are kept before the intent names them.
+        The prompt and what was decided on are kept before the intent names them. What a child will think reserves
+        nothing: the child does.
         """
-        question = self._question(thought, prompt)
+        question = await self._question(thought, prompt)
         decision = self._decided(question)
-        price = self._price(decision, prompt)
+        is_apart = decision.place is Place.SPAWN
+        self._abreast.apart += is_apart
+        price = apart.FREE if is_apart else self._price(decision.step, prompt)
         blocks: dict[str, bytes] = {}
         asked = kept_prompt(prompt, blocks)
         terms = kept(terms_of(question), blocks, apart=True)
         put_under: dict[str, JsonValue] = {"question": record_of(question), "terms": terms}
+        if is_apart:
+            put_under["child"] = apart.new_child(self._adopted, ordinal)
         if FIELD_TAINT in self._journal.taint:
             put_under["taint"] = "untrusted"
         await self._with.keeper.keep(self._adopted.cid, blocks, self._adopted.now_ms)
@@ -201,8 +243,9 @@ class ThinkingMind:
 
     async def _prompt(self, thought: Thought, known: JournalEntry | None) -> Prompt:
         """The prompt as it was intended; composed, where nothing is intended yet."""
-        if known is not None and known.asked is not None:
-            return await read_prompt(known.asked, partial(self._with.keeper.fetch, self._adopted.cid))
+        asked_before = known.asked if known is not None else None
+        if (word_for_word := asked_before or thought.prompt) is not None:
+            return await read_prompt(word_for_word, partial(self._with.keeper.fetch, self._adopted.cid))
         if self._reads_untrusted:  # of unread mail a prompt has the subjects
             self._journal.taint[FIELD_TAINT] = None
         asked = f"{thought.question}\n\n# About\n{thought.about}" if thought.about else thought.question
@@ -218,29 +261,27 @@ class ThinkingMind:
         await self._with.keeper.keep(self._adopted.cid, blocks, self._adopted.now_ms)
         return ref
 
-    def _question(self, thought: Thought, prompt: Prompt) -> Question:
+    async def _question(self, thought: Thought, prompt: Prompt) -> Question:
         try:
             asked = None if thought.step is None else Step(thought.step)
         except ValueError:
             raise InvalidInput(
                 f"{thought.step!r} is no step", field="step", hint=f"use one of {', '.join(Step)}"
             ) from None
+        load = IDLE if self._with.load is None else await self._with.load()
+        may_spawn = self._with.journals is not None and self._journal.may_ask
+        being_born = self._abreast.apart + apart.unborn(self._adopted, self._before)
+        children_left, depth_left = room_of(self._before, self._mail, being_born)
+        room = (children_left if may_spawn else 0, depth_left)
         return Question(
             size=CallSize(prompt.tokens, prompt.max_output_tokens),
             prices=self._with.prices.expected(),
             asked=asked,
             signals=thought.signals,
             budget=(self._accounts(),),
-            conditions=self._conditions(),
+            conditions=conditions(self._before, self._adopted.now_ms, load, asked, thought.signals, room),
             config=self._with.config,
         )
-
-    def _conditions(self) -> Conditions:
-        """What the bounds of the continuation leave it at this moment."""
-        bounds, before = self._before.bounds, self._before
-        deadline = None if bounds.deadline_ms is None else bounds.deadline_ms - self._adopted.now_ms
-        turns = None if bounds.max_turns is None else bounds.max_turns - before.turns
-        return Conditions(deadline_in_ms=deadline, turns_left=turns)
 
     def _decided(self, question: Question) -> Decision:
         """The step that the kernel allows now.
@@ -275,14 +316,15 @@ class ThinkingMind:
             for name, account in self._adopted.ledger.accounts.items()
         }
 
-    def _price(self, decision: Decision, prompt: Prompt) -> BudgetVector:
+    def _price(self, step: Step, prompt: Prompt) -> BudgetVector:
         bound = input_bound_tokens(prompt.messages, prompt.system, (), prompt.answer_schema)
-        return reserved(self._with.prices, decision.step, bound, prompt.max_output_tokens)
+        return reserved(self._with.prices, step, bound, prompt.max_output_tokens)
 
     def _request(self, entry: JournalEntry, prompt: Prompt) -> ModelRequest:
         step, mode = step_of(entry), mode_of(entry)
         if self._with.placements is None or not self._journal.may_ask:
             mode = CallMode.SYNC
+        signals = signals_of(entry.question)
         return ModelRequest(
             call_id=entry.call_id,
             cid=self._adopted.cid,
@@ -299,6 +341,8 @@ class ThinkingMind:
             mode=mode,
             use_advisor=step.advisor,
             manifest_hash=prompt.manifest_hash,
+            complexity=signals.complexity,
+            domain=signals.domain or None,
             stable_messages=stable_messages([message.content for message in prompt.messages]),
         )
 

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from maestro.continuation.directive import Spawn
 from maestro.continuation.wait import ExternalResult, Interruption
 from maestro.errors import AnswerLost, MaestroError
 from maestro.ids import TimeMs
@@ -50,6 +51,10 @@ class Abreast:
     """The thoughts of one tick that are under way at once: none interrupts it before all are placed or answered."""
 
     def __init__(self) -> None:
+        self.births: list[Spawn] = []
+        """Children that think for it: born together, with the commit of the interruption."""
+        self.apart = 0
+        """How many thoughts this try has decided to have thought by children."""
         self._busy = 0
         self._quiet = asyncio.Event()
 
@@ -66,7 +71,8 @@ class Abreast:
                 self._quiet.set()
 
     async def settled(self) -> None:
-        """None is under way."""
+        """None is under way, of those either that were to begin in the same turn of the event loop."""
+        await asyncio.sleep(0)
         await self._quiet.wait()
 
 

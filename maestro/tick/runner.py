@@ -202,7 +202,7 @@ class _Attempt:
             return self._fold(transition, inbox, positions, behaviour, journal, found=found)
         except Interrupted as interrupted:
             asked = to_be_asked(interrupted.asked, waited_for(self.before))
-            transition = Transition(self.before.state, (), Sleep(wait=asked))
+            transition = Transition(self.before.state, interrupted.acts, Sleep(wait=asked))
             return self._fold(transition, (), journal=journal, keep_journal=True)
         except BudgetExceededError as error:
             return self._wait_for_money(error, journal)

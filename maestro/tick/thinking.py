@@ -71,6 +71,8 @@ class Thinking(Editing):
 
         With mode `async` or `batch` the continuation sleeps until the answer is there, without a process; the tick then
         begins again and finds it here. What comes before runs twice: it may depend on state, mail, earlier answers.
+        So it is, too, where the kernel lets a child think it: a large part, of which `signals` say that it is
+        independent; the child gets a share of the budget, and what it leaves comes back.
 
         Args:
             schema: the answer comes as this model; without it, as text.
@@ -88,8 +90,12 @@ class Thinking(Editing):
         """
         told = signals or Signals()
         wished = told if mode is None else replace(told, mode=Mode(mode))
-        text = await self._mind.think(Thought(question, about, step, schema, max_output_tokens, self.edits, wished))
+        text = await self.ponder(Thought(question, about, step, schema, max_output_tokens, self.edits, wished))
         return text if schema is None else _fitted(schema, text)
+
+    async def ponder(self, thought: Thought) -> str:
+        """The text of a model's answer to a thought that is complete already; the errors are those of `think`."""
+        return await self._mind.think(thought)
 
 
 def _fitted(schema: type[BaseModel], text: str) -> BaseModel:

@@ -25,6 +25,8 @@ class Thought:
     """How the context is shown to it, where this tick has changed that."""
     signals: Signals = Signals()
     """What is known about the work."""
+    prompt: JsonValue = None
+    """A kept prompt to ask word for word, in place of one composed of question and field: see maestro.tick.asking."""
 
     @property
     def json_schema(self) -> dict[str, JsonValue] | None:

@@ -7,9 +7,10 @@ from maestro.adapters.litellm import open_dispatch
 from maestro.ids import DEFAULT_TENANT, CallId, ContinuationId
 from maestro.pager.advisor import CONSULT, reserved
 from maestro.pager.dispatch import Message
-from maestro.pager.failover import FailoverModelRouter, RetryPolicy
+from maestro.pager.failover import FailoverModelRouter
 from maestro.pager.prices import Price
 from maestro.pager.request import ModelRequest, input_bound_tokens
+from maestro.pager.retries import RetryPolicy
 from maestro.pager.targets import Target
 from maestro.policy.gradient import Step, Tier
 from maestro.testing.provider import FakeProvider

@@ -15,8 +15,9 @@ from maestro.errors import (
     UnpricedModel,
 )
 from maestro.pager.dispatch import ModelCallResult
-from maestro.pager.failover import FailoverModelRouter, RetryPolicy
+from maestro.pager.failover import FailoverModelRouter
 from maestro.pager.prices import charge_of
+from maestro.pager.retries import RetryPolicy
 from maestro.policy.gradient import Step, Tier
 from maestro.testing.provider import Act, Cut, Drop, FakeProvider, Hang, Junk, Say, Status, Trickle
 from tests.contract.models import HASTY, PROFILES, WIRES, asking, router, target

@@ -27,9 +27,10 @@ from maestro.errors import (
 )
 from maestro.ids import DEFAULT_TENANT, CallId, ContinuationId
 from maestro.pager.dispatch import Message, ModelDispatch, StopReason, Tool, ToolCall
-from maestro.pager.failover import FailoverModelRouter, RetryPolicy
+from maestro.pager.failover import FailoverModelRouter
 from maestro.pager.prices import Price, charge_of
 from maestro.pager.request import ModelRequest, input_bound_tokens
+from maestro.pager.retries import RetryPolicy
 from maestro.pager.targets import Target, tier_chains
 from maestro.policy.gradient import Step, Tier
 from maestro.testing.provider import Cut, Drop, FakeProvider, Hang, Junk, Say, Status, Trickle

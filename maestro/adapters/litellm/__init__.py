@@ -5,8 +5,9 @@ Importing this package is cheap; `open_dispatch` imports litellm (2 s and 176 MB
 
 import os
 
-from maestro.pager.failover import FailoverModelRouter, RetryPolicy
+from maestro.pager.failover import FailoverModelRouter
 from maestro.pager.prices import Price
+from maestro.pager.retries import RetryPolicy
 from maestro.pager.targets import Chains
 
 __all__ = ["UNKNOWN_PRICE", "open_dispatch"]

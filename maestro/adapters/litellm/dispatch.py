@@ -15,8 +15,9 @@ from maestro.adapters.litellm.profiles import advisors
 from maestro.adapters.litellm.provider import LiteLLMProvider
 from maestro.adapters.litellm.rehearsal import REHEARSAL_PRICES
 from maestro.adapters.litellm.sdk import configure, listed_row
-from maestro.pager.failover import FailoverModelRouter, RetryPolicy
+from maestro.pager.failover import FailoverModelRouter
 from maestro.pager.prices import Price, PricedTarget, PriceTable
+from maestro.pager.retries import RetryPolicy
 from maestro.pager.targets import REHEARSAL, Chains, Target
 from maestro.policy.gradient import Tier
 

@@ -1,16 +1,20 @@
 """litellm as this process uses it: quiet, alone, without retries of its own.
 
 What is set here: no telemetry, no callbacks, no logging of prompts, httpx as the only transport, because `failures`
-reads the causes that it leaves, and no second request behind our back. litellm 1.106.2 sends one in two cases: after
+reads the causes that it leaves, with as many connections as there are calls (httpx has 100 at once to all hosts
+together, the 101st call would wait unseen; how many are under way is the desk's to say), and no second request behind
+our back. litellm 1.106.2 sends one in two cases: after
 a broken connection, which no setting turns off although the first may be billed, and with `drop_params` after a 422.
 """
 
 import logging
+import ssl
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+import httpx
 import litellm
 from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
@@ -22,6 +26,7 @@ from maestro.adapters.litellm.rehearsal import rehearse
 from maestro.errors import InvalidInput
 from maestro.pager.targets import REHEARSAL
 
+CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 WireMessage = Mapping[str, JsonValue]
 
 
@@ -54,6 +59,14 @@ async def _no_second_request(*_: object, **__: object) -> NoReturn:
     raise error or RuntimeError("litellm sends a second request without an error")
 
 
+def _transport(
+    ssl_context: ssl.SSLContext | None = None, ssl_verify: bool | None = None, **_: object
+) -> httpx.AsyncHTTPTransport:
+    """What litellm's clients send with: a connection for each call, some of which are kept for the next."""
+    verify = ssl_context if ssl_context is not None else ssl_verify is not False
+    return httpx.AsyncHTTPTransport(verify=verify, limits=CONNECTIONS)
+
+
 def configure() -> None:
     """Litellm is set up as the module says; repeated, it changes nothing."""
     litellm.telemetry = False  # pyright: ignore[reportAttributeAccessIssue]  # set by a star import
@@ -62,6 +75,7 @@ def configure() -> None:
     litellm.drop_params = False
     litellm.num_retries = 0
     litellm.disable_aiohttp_transport = True
+    AsyncHTTPHandler.create_async_transport = staticmethod(_transport)  # type: ignore[assignment]
     AsyncHTTPHandler.single_connection_post_request = _no_second_request  # type: ignore[method-assign]
     litellm.callbacks = []
     litellm.custom_provider_map = [{"provider": REHEARSAL, "custom_handler": RehearsalLLM()}]

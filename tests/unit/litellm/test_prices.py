@@ -40,6 +40,7 @@ def test_the_rehearsal_tiers_cost_what_the_real_ones_do():
     assert not prices.refused
 
 
+@pytest.mark.shows("6.8")
 @pytest.mark.parametrize("cost", [0, 0.0, -1e-6, float("nan"), "free", None])
 def test_a_price_that_is_not_above_zero_refuses_the_tier(cost: object):
     row = {"input_cost_per_token": cost, "output_cost_per_token": 1e-6}
@@ -47,6 +48,7 @@ def test_a_price_that_is_not_above_zero_refuses_the_tier(cost: object):
         listed_price(row, "x/y")
 
 
+@pytest.mark.shows("6.8")
 def test_one_free_target_refuses_its_whole_tier_and_no_other():
     import litellm  # noqa: PLC0415 - the list is patched for one row, in this process
 
@@ -68,6 +70,7 @@ def test_where_long_contexts_cost_more_that_price_is_taken():
     assert listed_price(row, "x/y") == Price(input_micros_per_mtok=6_000_000, output_micros_per_mtok=15_000_000)
 
 
+@pytest.mark.shows("6.8")
 def test_an_unknown_target_costs_the_conservative_price():
     prices = price_table({Tier.HAIKU: (Target("openai/nobody-knows"),)}, UNKNOWN_PRICE)
     assert prices.targets(Tier.HAIKU)[0].price.source == "conservative"

@@ -7,9 +7,9 @@ from maestro.budget.vector import USD, BudgetVector
 from maestro.errors import ModelError
 from maestro.ids import DEFAULT_TENANT, CallId, ContinuationId
 from maestro.pager.dispatch import Message, ModelCallResult, ModelUsage, StopReason
-from maestro.pager.failover import Timing
 from maestro.pager.prices import Price, PricedTarget, PriceTable
 from maestro.pager.request import ModelRequest
+from maestro.pager.retries import Timing
 from maestro.policy.gradient import Step, Tier
 
 PRICE = Price(input_micros_per_mtok=1_000_000, output_micros_per_mtok=5_000_000)

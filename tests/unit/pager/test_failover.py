@@ -19,8 +19,9 @@ from maestro.errors import (
     UnpricedModel,
 )
 from maestro.pager.dispatch import Message, ModelDispatch
-from maestro.pager.failover import FailoverModelRouter, RetryPolicy
+from maestro.pager.failover import FailoverModelRouter
 from maestro.pager.prices import PriceTable
+from maestro.pager.retries import RetryPolicy
 from maestro.policy.gradient import Step, Tier
 from tests.unit.pager.scripted import FakeTime, ScriptedProvider, names, request, table
 
