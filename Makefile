@@ -17,7 +17,7 @@ CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/
                  tests/unit/field tests/unit/tick tests/unit/tools tests/property)
 CORE_CONTRACT := $(wildcard tests/contract/test_store_*.py)
 
-.PHONY: setup demo test test-core lint sim tools nodes chaos soak cold bench bench-field lock clean help
+.PHONY: setup demo test test-core lint faults sim tools nodes crowd chaos soak cold bench bench-field lock clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -25,9 +25,11 @@ help:
 	@echo "make demo       the main job, offline, in under two minutes"
 	@echo "make test       lint, the core alone, then the whole suite"
 	@echo "make lint       ruff, mypy, pyright, layers"
+	@echo "make faults     who is asked, how often, what is billed, for each fault of a provider: docs/fault-table.md"
 	@echo "make sim        10,000 simulated runs, three weeks cut at every write, 200,000 rule steps against each store"
 	@echo "make tools      1,000 approved unsafe actions, a death at every port call in turn"
 	@echo "make nodes      500 continuations, while a node is killed, one paused, one drained"
+	@echo "make crowd      1,000 that wake at once, served by a pool of at most eight"
 	@echo "make chaos      five minutes of faults on the whole cluster, and the invariants after them"
 	@echo "make soak       thirty minutes of it; memory and files of every process flat"
 	@echo "make cold       everything killed at once with 1,000 continuations"
@@ -54,6 +56,10 @@ test-core: export MODEL_STEPS ?= 2000
 
 test: setup lint test-core
 	$(BIN)/python -m pytest
+
+# What each fault of a provider leads to, by the providers' own logs.
+faults: setup
+	$(BIN)/python -m tests.contract.fault_table > docs/fault-table.md.new && mv docs/fault-table.md.new docs/fault-table.md
 
 # The core, in an environment that has neither ray nor redis nor litellm.
 test-core: $(CORE_READY)
@@ -89,6 +95,12 @@ sim: setup
 nodes: export WANDERERS ?= 500
 nodes: setup
 	$(BIN)/python -m pytest -q -s tests/chaos/test_nodes_lost.py
+
+# One thousand that wake at once, and a pool of at most eight on Ray; `make test` has two hundred and three.
+crowd: export CROWD ?= 1000
+crowd: export POOL_MOST ?= 8
+crowd: setup
+	$(BIN)/python -m pytest -q -s tests/e2e/test_elastic_pools.py
 
 # A million events through a relay that is killed every 20 seconds.
 mesh: export MESH_EVENTS ?= 1000000

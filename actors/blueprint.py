@@ -1,8 +1,9 @@
 """The supervisor tree of an installation, as one value.
 
     root                                                  one_for_one
-    ├─ system   rest_for_one   timekeeper · relay · reaper · projector · warehouse (· herald)
+    ├─ system   one_for_one    timekeeper · relay · reaper · projector · warehouse (· herald)
     ├─ node-keeper             empties nodes that are drained
+    ├─ kernel-keeper           has Serve run the context kernel, where that is on
     ├─ pager                   the only process with litellm and the providers' keys
     ├─ pools    one_for_one    pool/<name>/n, continuation/<id> (dedicated), placer, pool-keeper
     ├─ sources  one_for_one    source-keeper, source/<name>
@@ -16,6 +17,7 @@ from pydantic import JsonValue
 from actors.loops import LOOP_ACTOR
 from actors.names import (
     HERALD,
+    KERNEL_KEEPER,
     NODE_KEEPER,
     PAGER,
     PLACER,
@@ -40,7 +42,10 @@ from actors.supervisor import SUPERVISOR
 from maestro.settings import Settings
 from maestro.supervision.spec import ChildSpec, Intensity, Pace
 
+KERNEL_KEEPER_ACTOR = "actors.kernel_keeper:KernelKeeperActor"  # by name: Serve is imported only where it is on
+KERNEL_APP = "serve_apps.context_kernel:build"
 MASS_DEATH = Intensity(max_restarts=1_000, max_seconds=60)  # a lost node ends a whole pool at once: no crash loop
+OFTEN = Intensity(max_restarts=10, max_seconds=60)
 PACE = Pace(at_once=8, per_second=20)  # a start is 0.6 s of a core here: more at once only make each other late
 
 
@@ -51,11 +56,12 @@ def tree(settings: Settings) -> ChildSpec:
         id=ROOT,
         start="actors.root:RootSupervisor",
         type="supervisor",
-        intensity=Intensity(max_restarts=10, max_seconds=60),
+        intensity=OFTEN,
         starts_together=True,
         children=(
             _system(settings, text),
             _nodes(text),
+            *_kernel(settings, text),
             _pager(text),
             _pools(settings, text),
             _sources(text),
@@ -67,7 +73,9 @@ def tree(settings: Settings) -> ChildSpec:
 def _system(settings: Settings, text: str) -> ChildSpec:
     roles = (TIMEKEEPER, RELAY, REAPER, PROJECTOR, WAREHOUSE, *((HERALD,) if settings.notify_url else ()))
     loops = tuple(ChildSpec(id=role, start=LOOP_ACTOR, args={"settings": text, "role": role}) for role in roles)
-    return ChildSpec(id="system", start=SUPERVISOR, type="supervisor", strategy="rest_for_one", children=loops)
+    return ChildSpec(
+        id="system", start=SUPERVISOR, type="supervisor", intensity=OFTEN, starts_together=True, children=loops
+    )
 
 
 def _pager(text: str) -> ChildSpec:
@@ -76,6 +84,11 @@ def _pager(text: str) -> ChildSpec:
 
 def _nodes(text: str) -> ChildSpec:
     return ChildSpec(id=NODE_KEEPER, start=NODE_KEEPER_ACTOR, args={"settings": text})
+
+
+def _kernel(settings: Settings, text: str) -> tuple[ChildSpec, ...]:
+    spec = ChildSpec(id=KERNEL_KEEPER, start=KERNEL_KEEPER_ACTOR, args={"settings": text, "app": KERNEL_APP})
+    return (spec,) if settings.kernel == "serve" else ()
 
 
 def _pools(settings: Settings, text: str) -> ChildSpec:

@@ -33,6 +33,7 @@ from maestro.supervision.state import ExitKind
 
 PENDING_CALLS = 1000  # `watch()` of every supervisor that ever adopted it stays pending in a child, beside its work
 GONE_S = 20.0  # Ray frees the name of a killed actor within 20 ms here; a stalled GCS may take longer
+START_TRIES = 3
 POLL_S = 0.005
 PROBE_S = 5.0
 
@@ -61,9 +62,7 @@ async def start(spec: ChildSpec) -> Living:
     name = actor_name(spec)
     try:
         async with _deadline(spec.ready_ms):
-            await kill(name)
-            handle = await asyncio.to_thread(_create, spec, name, new_holder_id(name))
-            return _living(spec, handle, await handle.ready.remote())
+            return await _started(spec, name)
     except Ignore:
         await kill(name)
         raise
@@ -73,6 +72,20 @@ async def start(spec: ChildSpec) -> Living:
         reason = ": ".join(filter(None, classify(error)))
     await kill(name)
     raise StartFailed(reason)
+
+
+async def _started(spec: ChildSpec, name: str) -> Living:
+    """A fresh incarnation, ready; one that is killed before it can say so gives way to another: not its doing."""
+    for tries_left in reversed(range(START_TRIES)):
+        await kill(name)
+        handle = await asyncio.to_thread(_create, spec, name, new_holder_id(name))
+        try:
+            return _living(spec, handle, await handle.ready.remote())
+        except RayActorError as error:
+            if error.actor_init_failed or not tries_left:
+                raise
+            _log.warning("child was killed before it was ready", child=spec.id, error=classify(error)[1])
+    raise AssertionError(name)
 
 
 async def is_taken(spec: ChildSpec) -> bool:

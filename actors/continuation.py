@@ -1,12 +1,14 @@
 """ContinuationActor: a detached, supervised process that *is* a continuation while it is awake.
 
-It adopts what is ready, runs the tick, commits, adopts the next. With one slot (pool `default`) an awake continuation
+It adopts what is ready, runs the tick, commits, adopts the next. SIGTERM ends it in order; one of a pool that finds
+another process in its place ends itself at once. With one slot (pool `default`) an awake continuation
 has this process to itself; with many (pool `swarm`) it shares it; a `dedicated` one has an actor of its own name.
 
 Not here: ticks (maestro.tick) and the pulling itself (maestro.runtime.host).
 """
 
 import asyncio
+import os
 from dataclasses import replace
 from time import monotonic
 
@@ -15,10 +17,13 @@ import structlog
 from pydantic import JsonValue
 
 from actors.gauges import Ticks
+from actors.holding import EXIT_OVERTAKEN, Held
 from actors.lifecycle import Lifecycle
+from actors.opening import patiently
 from actors.paging import RayPager
+from actors.terminating import on_sigterm
 from actors.watchdog import Limits, Watchdog
-from maestro import bootstrap
+from maestro import bootstrap, telemetry
 from maestro.adapters.files.policies import PolicyFile
 from maestro.continuation.envelope import Seal
 from maestro.ids import ContinuationId, HolderId, TenantId
@@ -30,6 +35,7 @@ from maestro.tick.runner import Surroundings
 
 CONTINUATION_ACTOR = "actors.continuation:ContinuationActor"
 HAND_BACK_S = 2.0  # a tick that does not even end when it is interrupted ends with its process
+MEMBER = "pool/"  # who has a place that another could have; a dedicated one ends when nothing comes
 SHOWN_AFTER_S = 1.0  # shorter ticks would only flicker on Ray's dashboard
 
 
@@ -61,6 +67,7 @@ class ContinuationActor:
         self._opening = asyncio.create_task(self._open(HolderId(incarnation), pool, slots, keep_ms))
         self._life.run(self._serve(linger_ms))
         Watchdog(asyncio.get_running_loop(), Limits(memory_mib=self._settings.actor_memory_mib)).start()
+        on_sigterm(lambda: self._life.run(self.stop("SIGTERM")))
 
     async def ready(self) -> dict[str, JsonValue]:
         await asyncio.shield(self._opening)
@@ -86,6 +93,10 @@ class ContinuationActor:
         (await asyncio.shield(self._opening)).stop()
         return self._life.incarnation
 
+    async def idle_ms(self) -> int | None:
+        """How long nothing has been awake here; None while something is."""
+        return (await asyncio.shield(self._opening)).idle_ms()
+
     async def awake(self) -> list[JsonValue]:
         """What is awake here now."""
         host = await asyncio.shield(self._opening)
@@ -104,16 +115,24 @@ class ContinuationActor:
 
     async def _open(self, holder: HolderId, pool: str, slots: int, keep_ms: int) -> Host:
         settings = self._settings
-        backend, repertoire = await bootstrap.open_store(settings), bootstrap.repertoire(settings)
+        backend = await patiently(lambda: bootstrap.open_store(settings))
+        repertoire = bootstrap.repertoire(settings)
+        if holder.startswith(MEMBER):
+            place = Held(backend.claims, holder, settings.lease_ms)
+            await patiently(place.take)
+            self._life.run(_until_overtaken(place))
         pager, policy = RayPager(), PolicyFile(settings.policy_file, settings.advisor_enabled)
         faculties = Faculties(
             backend.shelf,
             pager,
-            await pager.prices(),
+            await patiently(pager.prices),
             policy.now(),
             Keeper(backend.blocks),
             bootstrap.workbench(settings, backend),
             backend.placements,
+            settings.patience,
+            pager.load,
+            backend.journals,
         )
         around = Surroundings(
             store=backend.store,
@@ -157,13 +176,16 @@ class ContinuationActor:
             shown &= here.keys()
 
 
+async def _until_overtaken(place: Held) -> None:
+    await place.lost()
+    telemetry.dying("a later process is in its place")
+    os._exit(EXIT_OVERTAKEN)
+
+
 async def _leave_when_idle(host: Host, linger_ms: int | None) -> None:
     """A dedicated actor ends, normally, when it has been idle for `linger_ms`."""
     if linger_ms is None:
         return
-    last, ticks = monotonic(), host.ticks
-    while (monotonic() - last) * 1000 < linger_ms:
+    while (idle_ms := host.idle_ms()) is None or idle_ms < linger_ms:  # noqa: ASYNC110 - rest has no event
         await asyncio.sleep(linger_ms / 4000)
-        if host.awake or host.ticks != ticks:
-            last, ticks = monotonic(), host.ticks
     host.stop()

@@ -21,6 +21,7 @@ from ray.util.metrics import Gauge, Histogram
 from actors.names import NAMESPACE, ROOT
 from maestro.errors import MaestroError
 from maestro.runtime.backend import Backend
+from maestro.runtime.capacity import LACKING
 from maestro.runtime.loops import partitions_of
 
 COLLECT_S = 5.0
@@ -37,6 +38,7 @@ STORE = {
     "reclaimed": ("maestro_reclaimed_total", "Continuations taken back from holders that died or were silent."),
     "dead_letters": ("maestro_dead_letters", "Messages and events that could not be delivered."),
     "waiting": ("maestro_waiting_for_people", "Continuations that wait for a person."),
+    f"pool_places:{LACKING}": ("maestro_lacking_room", "Actors wanted that no node has room for."),
 }
 """Name in the store -> name and meaning of the metric."""
 

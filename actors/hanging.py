@@ -4,8 +4,8 @@ Ray restarts what dies and does not notice what stands still (PROMISES R3): a st
 into C that never returns. A supervisor asks each of its children every few seconds; who does not answer in time gets
 kill -9, by pid, on its node. The death is then seen as any other.
 
-Not here: what follows from a death (`actors.wards`), the watchdog that an actor of a pool carries itself
-(`actors.watchdog`).
+Not here: the root, which has no supervisor (`actors.root_watch`), what follows from a death (`actors.wards`), the
+watchdog that an actor of a pool carries itself (`actors.watchdog`).
 """
 
 import asyncio
@@ -42,20 +42,21 @@ async def end_if_it_hangs(living: Living, hung_after_ms: int) -> None:
         except RayError:
             continue  # an answer all the same
     log.error("child hangs: kill -9", child=living.spec.id, pid=living.pid, node=living.node, silent_ms=hung_after_ms)
-    await _kill_process(living)
+    await end_process(living.pid, living.node, living.spec.id)
 
 
-async def _kill_process(living: Living) -> None:
-    if living.node == ray.get_runtime_context().get_node_id():
-        kill_worker(living.pid)
+async def end_process(pid: int, node: str, name: str) -> None:
+    """The worker of that pid on that node got kill -9, where the node can be reached."""
+    if node == ray.get_runtime_context().get_node_id():
+        kill_worker(pid)
         return
-    there = NodeAffinitySchedulingStrategy(living.node, soft=False)
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
     task = ray.remote(kill_worker).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
     try:
         async with asyncio.timeout(KILL_S):
-            await task.remote(living.pid)
+            await task.remote(pid)
     except (TimeoutError, RayError) as error:
-        log.warning("hung child not killed", child=living.spec.id, error=repr(error))
+        log.warning("hung process not killed", actor=name, pid=pid, error=repr(error))
 
 
 def kill_worker(pid: int) -> None:

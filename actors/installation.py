@@ -28,12 +28,13 @@ ORDERLY_S = 60.0  # ticks have their grace (shutdown_grace_ms), and each supervi
 READY_S = 240.0  # a dozen actors at up to three seconds each on a busy 2-core machine, and litellm's import
 
 
-def up(settings: Settings, accept_holds: bool = False) -> dict[str, JsonValue]:
+def up(settings: Settings, accept_holds: bool = False, accept_older_store: bool = False) -> dict[str, JsonValue]:
     """The store answers, Ray runs, the tree stands and takes work; what was held for missing code is tried again.
 
     Raises:
         InvalidInput: a behaviour module cannot be imported; nothing was started.
         Unservable: sleepers would be held under this code, and not `accept_holds`; only the store was started.
+        StoreWentBack: the store is empty, another or older than it was, and not `accept_older_store`.
         StoreError, ClusterError: what could not be started, and where its log is.
     """
     known = bootstrap.repertoire(settings)
@@ -41,6 +42,7 @@ def up(settings: Settings, accept_holds: bool = False) -> dict[str, JsonValue]:
         server.ensure(settings.home, fsync=settings.redis_fsync)
     if (gcs_store := GcsStore.of(settings)) is not None:
         gcs_store.check_apart(bootstrap.store_url(settings))
+    asyncio.run(bootstrap.look_back(settings, accept_older_store))
     if not accept_holds:
         check_nobody_stranded(asyncio.run(bootstrap.rehearsed(settings)), STRANDED)
     info = cluster.ensure(settings, warm=sum(1 for _ in blueprint.tree(settings).walk()))
@@ -59,7 +61,9 @@ def up(settings: Settings, accept_holds: bool = False) -> dict[str, JsonValue]:
     return {"address": info.address, "dashboard_url": info.dashboard_url, "started": info.started}
 
 
-def up_and_kept(settings: Settings, accept_holds: bool = False) -> dict[str, JsonValue]:
+def up_and_kept(
+    settings: Settings, accept_holds: bool = False, accept_older_store: bool = False
+) -> dict[str, JsonValue]:
     """As `up`; and what of it runs on this machine is started again when it dies, by a heart that stays.
 
     Raises:
@@ -67,11 +71,12 @@ def up_and_kept(settings: Settings, accept_holds: bool = False) -> dict[str, Jso
     """
     embedded = settings.redis_url is None
     if not settings.heart or not (embedded or settings.ray_address is None):
-        return up(settings, accept_holds)
+        return up(settings, accept_holds, accept_older_store)
     bootstrap.repertoire(settings)
     told = settings.to_json()
     if embedded and not (keeping.keeps_all(settings.home) and server.running(settings.home)):
         keeping.keep(settings.home, told, "store")
+    asyncio.run(bootstrap.look_back(settings, accept_older_store))
     if not accept_holds:
         check_nobody_stranded(asyncio.run(bootstrap.rehearsed(settings)), STRANDED)
     return keeping.keep(settings.home, told, "all")

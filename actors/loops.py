@@ -4,6 +4,7 @@ Not here: what a loop does (maestro.runtime.loops).
 """
 
 import asyncio
+import importlib
 from typing import Literal, assert_never
 
 import ray
@@ -12,9 +13,11 @@ from pydantic import JsonValue
 
 from actors.gauges import Collector, Lateness
 from actors.lifecycle import Lifecycle
+from actors.opening import patiently
 from maestro import bootstrap
 from maestro.continuation.envelope import Seal
 from maestro.field.local import LocalRanker
+from maestro.field.ranker import Ranker
 from maestro.ids import TenantId
 from maestro.runtime.backend import Backend
 from maestro.runtime.herald import Herald
@@ -74,7 +77,7 @@ class LoopActor:
             await Collector(loop.backend).run()
 
     async def _open(self, role: Role) -> Loop:
-        return _loop(role, await bootstrap.open_store(self._settings), self._settings)
+        return _loop(role, await patiently(lambda: bootstrap.open_store(self._settings)), self._settings)
 
 
 def _loop(role: Role, backend: Backend, settings: Settings) -> Loop:
@@ -84,12 +87,21 @@ def _loop(role: Role, backend: Backend, settings: Settings) -> Loop:
         case "relay":
             return Relay(backend, bootstrap.event_types(settings))
         case "reaper":
-            return Reaper(backend, treasury=Treasury(backend))
+            landmarks, digests = bootstrap.open_landmarks(settings, backend), bootstrap.open_digests(settings, backend)
+            return Reaper(backend, treasury=Treasury(backend), digests=digests, landmarks=landmarks)
         case "herald":
             return Herald(backend, bootstrap.open_notifier(settings))
         case "warehouse":
             return bootstrap.open_warehouse(settings, backend)
         case "projector":
-            return Projector(backend, Seal(settings.mac_key_bytes()), TenantId(settings.tenant), LocalRanker())
+            seal, tenant = Seal(settings.mac_key_bytes()), TenantId(settings.tenant)
+            return Projector(backend, seal, tenant, _ranker(settings), settings.kernel_deadline_ms)
         case _:
             assert_never(role)
+
+
+def _ranker(settings: Settings) -> Ranker:
+    if settings.kernel == "off":
+        return LocalRanker()
+    ranker: Ranker = importlib.import_module("actors.kernel").ServeRanker()  # Serve is imported by whoever asks it
+    return ranker

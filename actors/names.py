@@ -21,6 +21,7 @@ WAREHOUSE = "warehouse"
 PAGER = "pager"
 PLACER = "placer"
 NODE_KEEPER = "node-keeper"
+KERNEL_KEEPER = "kernel-keeper"
 POOL_KEEPER = "pool-keeper"
 SOURCE_KEEPER = "source-keeper"
 

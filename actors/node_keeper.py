@@ -1,4 +1,4 @@
-"""Empties nodes that are to be left, and tells the store which nodes there are.
+"""Empties nodes that are to be left, tells the store which nodes there are, and minds the root (`actors.root_watch`).
 
 A node is left when a person drains it (the store knows), or when Ray does: its own drain, an autoscaler that gives the
 machine back, a preemption notice. Then nothing is started there any more (`actors.avoiding`), and each worker of the
@@ -25,12 +25,14 @@ from ray.exceptions import RayError
 from actors.avoiding import avoid
 from actors.lifecycle import Lifecycle
 from actors.names import NAMESPACE, ROOT, SUPERVISOR_PREFIX
+from actors.root_watch import mind_root
 from maestro import bootstrap
 from maestro.runtime import residence
 from maestro.runtime.loops import keep
 from maestro.runtime.nodes import NODES, Drain, Seen
 from maestro.runtime.verbs import Installation
 from maestro.settings import Settings
+from maestro.supervision.spec import HUNG_MS
 
 NODE_KEEPER_ACTOR = "actors.node_keeper:NodeKeeperActor"
 LOOK_MS = 2_000
@@ -67,6 +69,7 @@ class NodeKeeperActor:
         """Who stands on a node that is to be left, and since when."""
         bootstrap.enter_process(self._settings, "node-keeper")
         self._life.run(self._run())
+        self._life.run(mind_root(HUNG_MS))  # nobody above the root can
 
     async def ready(self) -> dict[str, JsonValue]:
         return self._life.identity()

@@ -13,15 +13,17 @@ from functools import partial
 from pydantic import JsonValue
 
 from actors.lifecycle import Lifecycle
+from actors.opening import patiently
 from maestro import bootstrap
 from maestro.adapters.litellm import open_dispatch
 from maestro.adapters.litellm.profiles import chains_of
 from maestro.bootstrap import PagerPorts
 from maestro.errors import MaestroError, StoreUnavailable
 from maestro.pager.desk import PagerDesk
-from maestro.pager.failover import FailoverModelRouter, RetryPolicy
+from maestro.pager.failover import FailoverModelRouter
 from maestro.pager.reply import Failure, Reply
 from maestro.pager.request import ModelRequest
+from maestro.pager.retries import RetryPolicy
 from maestro.runtime.dispatching import Dispatcher
 from maestro.runtime.loops import keep
 from maestro.settings import Settings
@@ -89,6 +91,12 @@ class PagerActor:
         """The price table as JSON, so that others price calls without litellm."""
         return (await asyncio.shield(self._opening)).dispatch.prices.model_dump_json()
 
+    async def load(self) -> str:
+        """How busy this pager is, as the JSON of a `Load`."""
+        opened = await asyncio.shield(self._opening)
+        up = {"providers_up": await opened.dispatch.any_up()}
+        return opened.desk.load.model_copy(update=up).model_dump_json()
+
     async def health(self) -> dict[str, bool]:
         """Target -> whether it answers now; costs a token each."""
         return await (await asyncio.shield(self._opening)).dispatch.health_check()
@@ -107,10 +115,11 @@ class PagerActor:
             failover=told.failover_enabled,
         )
         chains = chains_of(told.tier_settings())
-        dispatch = await asyncio.to_thread(partial(open_dispatch, chains, policy, advises=told.advisor_enabled))
+        opened = partial(open_dispatch, chains, policy, told.conservative_price, advises=told.advisor_enabled)
+        dispatch = await asyncio.to_thread(opened)
         module, _, function = opener.partition(":")
         open_ports: Callable[[str], Awaitable[PagerPorts]] = getattr(importlib.import_module(module), function)
-        ports = await open_ports(settings)
+        ports = await patiently(lambda: open_ports(settings))
         dispatch.told_by(ports.notices)
-        desk = PagerDesk(dispatch.answer, ports.answers, told.pager_slots)
+        desk = PagerDesk(dispatch.answer, ports.answers, told.pager_slots, told.pager_async_slots)
         return _Open(dispatch, desk, None if ports.backend is None else Dispatcher(ports.backend, desk.call))

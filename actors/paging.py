@@ -13,12 +13,14 @@ from ray.exceptions import RayActorError
 from actors.names import NAMESPACE, PAGER
 from maestro.errors import ProviderUnavailable
 from maestro.pager.dispatch import ModelCallResult
+from maestro.pager.load import IDLE, Load
 from maestro.pager.prices import PriceTable
 from maestro.pager.reply import Reply
 from maestro.pager.request import ModelRequest
 
 FIND_S = 60.0  # a pager loads litellm for two or three seconds before it answers; a restarted one again
 LOOK_S = 0.1
+FRESH_S = 1.0  # a load is asked for at most so often: it says how things are going, not how they stand
 
 
 class RayPager:
@@ -26,6 +28,8 @@ class RayPager:
 
     def __init__(self) -> None:
         self._handle: Any = None
+        self._load = IDLE
+        self._looked_s = float("-inf")
 
     async def prices(self) -> PriceTable:
         """The price table, as soon as a pager answers."""
@@ -34,6 +38,14 @@ class RayPager:
     async def call(self, request: ModelRequest) -> ModelCallResult:
         reply = Reply.model_validate_json(await self._ask("call", request.model_dump_json()))
         return reply.opened()
+
+    async def load(self) -> Load:
+        """How busy the pager was at most FRESH_S ago."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._looked_s > FRESH_S:
+            self._looked_s = now_s
+            self._load = Load.model_validate_json(await self._ask("load"))
+        return self._load
 
     async def _ask(self, method: str, *arguments: str) -> str:
         try:

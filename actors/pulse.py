@@ -29,8 +29,7 @@ from actors.joining import carry_token
 from actors.local_ray import Place
 from actors.names import NAMESPACE
 from actors.processes import pid_lives
-from maestro.adapters.redis import server
-from maestro.errors import MaestroError
+from actors.store_look import StoreLook
 from maestro.settings import Settings
 
 LOOK_S = 1.0
@@ -47,7 +46,7 @@ def main() -> None:
     settings = Settings.from_json(wish.settings)
     looks: list[Look] = []
     if settings.redis_url is None:
-        looks.append(lambda: store_trouble(settings))
+        looks.append(StoreLook(settings.home, settings.store_patience_ms / 1000))
     if wish.keep == "all" and settings.ray_address is None:
         looks.append(lambda: patiently(lambda: ray_trouble(settings)))
     to_heart = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
@@ -58,14 +57,6 @@ def main() -> None:
             to_heart.write(json.dumps({"trouble": "; ".join(troubles) or None}) + "\n")
     if files.wish() is not None:
         keeping.start(files)
-
-
-def store_trouble(settings: Settings) -> str | None:
-    """The embedded server is gone. One that lives and does not answer is told by `maestro status`, not killed."""
-    try:
-        return None if server.running(settings.home) is not None else "the store is gone"
-    except MaestroError:
-        return None
 
 
 def ray_trouble(settings: Settings) -> str | None:

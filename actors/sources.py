@@ -11,6 +11,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from actors.lifecycle import Lifecycle
+from actors.opening import patiently
 from maestro import telemetry
 from maestro.adapters.feeds.loop import FeedLoop, FeedPorts
 from maestro.mesh.source import Reader
@@ -71,6 +72,6 @@ class FeedSource:
     async def _open(self, source: str, settings: str, opener: str) -> FeedLoop:
         module, _, function = opener.partition(":")
         open_ports: Callable[[str], Awaitable[OpenedPorts]] = getattr(importlib.import_module(module), function)
-        ports = await open_ports(settings)
+        ports = await patiently(lambda: open_ports(settings))
         self._reader = ports.reader
         return FeedLoop(source, ports.reader, ports)

@@ -1,5 +1,8 @@
 """The living children of one supervisor, each with a pending call that tells of its death, and asked whether it hangs.
 
+Of a child on its own node a supervisor hears from the kernel that the process has ended, and the obituary listener at
+once; what the end was, Ray tells some milliseconds later.
+
 Invariants: of each child at most one incarnation is here; every end of one is told to the obituary listener, and an end
 that the supervisor did not bring about itself is posted to it, once.
 """
@@ -7,11 +10,14 @@ that the supervisor did not bring about itself is posted to it, once.
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
+import ray
 import structlog
 
 from actors import children
 from actors.children import Living
+from actors.deathwatch import on_end
 from actors.hanging import end_if_it_hangs
 from actors.names import actor_name
 from actors.obituary import Obituaries
@@ -28,6 +34,7 @@ class Wards:
         self._post = post
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._checks: dict[str, asyncio.Task[None]] = {}
+        self._forget: dict[str, Callable[[], None]] = {}
         self._log = structlog.get_logger()
 
     async def find(self, specs: Iterable[ChildSpec]) -> dict[str, HolderId]:
@@ -58,6 +65,7 @@ class Wards:
         child_id = action.spec.id
         if (watch := self._watches.pop(child_id, None)) is not None:
             watch.cancel()
+        self._forget.pop(child_id, _nothing)()
         await children.stop(self.living[child_id], action.shutdown)
         self._log.info("child stopped", child=child_id, incarnation=action.incarnation)
         self._gone(child_id)
@@ -77,6 +85,9 @@ class Wards:
         self.living[living.spec.id] = living
         self._watches[living.spec.id] = asyncio.create_task(self._await_end(living))
         self._checks[living.spec.id] = asyncio.create_task(end_if_it_hangs(living, living.spec.hung_ms))
+        if living.node == ray.get_runtime_context().get_node_id():
+            told = partial(self._obituaries.tell, living.incarnation, "its process has ended")
+            self._forget[living.spec.id] = on_end(living.pid, told)
 
     async def _await_end(self, living: Living) -> None:
         kind, text = await children.outcome(living)
@@ -86,6 +97,11 @@ class Wards:
 
     def _gone(self, child_id: str) -> None:
         del self.living[child_id]
+        self._forget.pop(child_id, _nothing)()
         if (check := self._checks.pop(child_id, None)) is not None:
             check.cancel()
         self.ended_at_ms[child_id] = time.time_ns() // 1_000_000
+
+
+def _nothing() -> None:
+    """Nobody was watched."""

@@ -32,6 +32,18 @@ class Seen(BaseModel):
     """How long after it was sent, or due, each thing was seen by this code."""
 
 
+class Asker(Behaviour[Seen]):
+    """Asks one question that nobody waits for with a process, and sleeps."""
+
+    name = "bench-asker"
+    pool = "swarm"
+
+    async def start(self, tick: Tick[Seen]) -> Closing | None:
+        tick.state.notes = await tick.think("What of it?", step="haiku", max_output_tokens=100, mode="async")
+        tick.state.n += 1
+        return Sleep.until_woken()
+
+
 class Sleeper(Behaviour[Seen]):
     """Sleeps until its event, a message or its timers; its input names subject and due times."""
 

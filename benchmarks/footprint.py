@@ -21,6 +21,9 @@ from benchmarks.report import Goal, Outcome, Row, Scale
 from maestro.adapters.redis import server
 from maestro.settings import Settings
 
+PROCESSES, MEMORY, SHARE = (
+    f"`maestro up` at rest: {what}" for what in ("processes", "memory (PSS)", "share of one core")
+)
 MIB = 1024 * 1024
 SETTLE_S = 10.0
 """Idle workers of the start have gone to work, caches are warm."""
@@ -36,19 +39,21 @@ def _measure(watch_s: float) -> Outcome:
     try:
         installation.up_and_kept(settings)
         time.sleep(SETTLE_S)
-        ours = _ours(settings)
-        memory, cpu = _memory_mib(ours), _cpu_share(ours, watch_s)
-        by_kind = _by_kind(ours)
+        return taken(settings, watch_s)
     finally:
         installation.down(settings)
         server.purge(home)
-    total = sum(memory.values())
+
+
+def taken(settings: Settings, watch_s: float) -> Outcome:
+    """What the installation of those settings takes now; its share of a core over the next seconds."""
+    ours = _ours(settings)
+    memory, cpu = _memory_mib(ours), _cpu_share(ours, watch_s)
+    by_kind = _by_kind(ours)
     rows = (
-        Row("`maestro up` at rest: processes", "", len(ours), None, None),
-        Row("`maestro up` at rest: memory (PSS)", "MiB", total, None, None),
-        Row(
-            "`maestro up` at rest: share of one core", "%", 100 * cpu, None, Goal("<= 25 %", at_most=25, absolute=True)
-        ),
+        Row(PROCESSES, "", len(ours), None, None),
+        Row(MEMORY, "MiB", sum(memory.values()), None, None),
+        Row(SHARE, "%", 100 * cpu, None, Goal("<= 25 %", at_most=25, absolute=True)),
     )
     return Outcome("footprint", rows, {"mib_by_kind": {kind: round(mib, 1) for kind, mib in by_kind.most_common()}})
 

@@ -37,8 +37,10 @@ class Tree:
     at: Installation
     root: Any
 
-    async def start(self, behaviour: str, pool: str, input: JsonValue = None) -> ContinuationId:
-        return await verbs.start(self.at, Start(behaviour, GOAL, BudgetVector({"usd": 1_000}), input, pool=pool))
+    async def start(
+        self, behaviour: str, pool: str, input: JsonValue = None, usd_micros: int = 1_000
+    ) -> ContinuationId:
+        return await verbs.start(self.at, Start(behaviour, GOAL, BudgetVector({"usd": usd_micros}), input, pool=pool))
 
     def processes(self) -> int:
         """How many processes this cluster has."""
@@ -52,10 +54,10 @@ class Tree:
 
 
 @asynccontextmanager
-async def planted() -> AsyncIterator[Tree]:
-    """Up; afterwards nothing of it lives and nothing of it lies about."""
+async def planted(**given: object) -> AsyncIterator[Tree]:
+    """Up, with these settings beside its own; afterwards nothing of it lives and nothing of it lies about."""
     home = Path(tempfile.mkdtemp(prefix="mb-", dir="/tmp"))
-    settings = Settings.load(home=home, behaviours="benchmarks.behaviours", pool_size=WARM)
+    settings = Settings.load(home=home, behaviours="benchmarks.behaviours", pool_size=WARM, **given)
     try:
         await asyncio.to_thread(installation.up, settings)
         at = await bootstrap.install(settings)

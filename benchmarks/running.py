@@ -19,6 +19,7 @@ ROOMS = {
     "sleepers": "benchmarks.sleepers",
     "policy": "benchmarks.policy",
     "calls": "benchmarks.calls",
+    "waiting": "benchmarks.waiting",
     "field": "benchmarks.field",
     "retrieval": "benchmarks.retrieval",
     "ray": "benchmarks.on_ray",

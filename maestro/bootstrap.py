@@ -3,7 +3,9 @@
 The only place that knows both settings and adapters.
 """
 
+import asyncio
 import functools
+import hashlib
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +15,23 @@ from maestro.adapters.duckdb.stock import ParquetStock
 from maestro.adapters.feeds.reader import FeedReader
 from maestro.adapters.feeds.schedule import ScheduleReader
 from maestro.adapters.files.folders import FolderReader, MaildirReader
+from maestro.adapters.files.marks import FileMarks
 from maestro.adapters.mail.notifier import EmailNotifier
 from maestro.adapters.mail.smtp import SmtpPost, parse_smtp
+from maestro.adapters.mcp.reader import McpReader
+from maestro.adapters.mcp.servers import McpServers
+from maestro.adapters.mcp.shelf import ServerShelf
 from maestro.adapters.redis import server
 from maestro.adapters.redis.backend import open_backend
+from maestro.adapters.sandbox.confined import Confinement
 from maestro.adapters.sandbox.process import Sandbox
 from maestro.adapters.sandbox.tools import ToolWorkers
 from maestro.adapters.web.client import GuardedWeb
 from maestro.adapters.webhook.notifier import WebhookNotifier
 from maestro.clock import Clock
 from maestro.continuation.envelope import Seal
-from maestro.errors import StoreUnavailable
-from maestro.home import read_private
+from maestro.errors import MaestroError, StoreUnavailable
+from maestro.home import EMBEDDED, marks_folder, read_private
 from maestro.ids import TenantId, TimeMs
 from maestro.mesh.egress import Egress
 from maestro.mesh.schemas import OPEN, EventTypes
@@ -32,7 +39,9 @@ from maestro.mesh.source import Fetched, Kind, Reader, SourceRecords, kind_of
 from maestro.pager.desk import Answers
 from maestro.pager.notices import Notices
 from maestro.runtime.backend import Backend
+from maestro.runtime.digests import Digests
 from maestro.runtime.herald import Notifier
+from maestro.runtime.landmarks import Landmarks, Loss, check_not_older
 from maestro.runtime.publisher import MeshPublisher
 from maestro.runtime.rehearsal import Rehearsal, rehearse
 from maestro.runtime.verbs import Installation
@@ -50,17 +59,27 @@ SHIPPED = ("maestro.behaviours", "maestro.turns.state")
 class SourceReader:
     """maestro.mesh.source.Reader over every kind of source."""
 
-    def __init__(self, web: GuardedWeb) -> None:
+    def __init__(self, web: GuardedWeb, servers: McpServers | None = None) -> None:
         self._web = web
+        self._told = McpReader(servers or McpServers(ServerShelf(None), Confinement()))
         self._readers: dict[Kind, Reader] = {
             "rss": FeedReader(web), "files": FolderReader(), "mail": MaildirReader(), "schedule": ScheduleReader(),
+            "mcp": self._told,
         }  # fmt: skip
 
     async def fetch(self, url: str, etag: str | None, last_modified: str | None, now_ms: TimeMs) -> Fetched:
         return await self._readers[kind_of(url)].fetch(url, etag, last_modified, now_ms)
 
+    async def news(self, url: str) -> None:
+        """Returns when what is at `url` has told something by itself; feeds, files, mail and schedules never do."""
+        if kind_of(url) == "mcp":
+            await self._told.news(url)
+        else:
+            await asyncio.Event().wait()
+
     async def close(self) -> None:
         """Connections are closed; it is of no more use."""
+        await self._told.close()
         await self._web.close()
 
 
@@ -100,15 +119,55 @@ def store_url(settings: Settings) -> str:
 
 
 async def open_store(settings: Settings) -> Backend:
-    """The ports of this installation's store."""
-    virtual = settings.clock == "virtual"
-    return await open_backend(store_url(settings), TenantId(settings.tenant), settings.partitions, virtual)
+    """The ports of this installation's store.
+
+    Raises:
+        StoreWentBack: it does not know any more what is remembered of it.
+    """
+    mark = open_marks(settings).read()
+    backend = await _opened(settings, known=mark is not None)
+    try:
+        await check_not_older(mark, backend.identity, settings.redis_fsync == "everysec")
+    except MaestroError:
+        await backend.close()
+        raise
+    return backend
+
+
+async def _opened(settings: Settings, known: bool) -> Backend:
+    tenant, virtual = TenantId(settings.tenant), settings.clock == "virtual"
+    return await open_backend(store_url(settings), tenant, settings.partitions, virtual, known)
+
+
+def open_marks(settings: Settings) -> FileMarks:
+    """What this installation remembers of its store."""
+    url = settings.redis_url
+    name = EMBEDDED if url is None else hashlib.sha256(url.encode()).hexdigest()[:10]
+    return FileMarks(marks_folder(settings.home, name) / f"{settings.tenant}.json")
+
+
+def open_landmarks(settings: Settings, backend: Backend) -> Landmarks:
+    """Who compares the store with what is remembered of it."""
+    return Landmarks(backend.identity, open_marks(settings), settings.redis_fsync == "everysec")
+
+
+async def look_back(settings: Settings, accept: bool = False) -> Loss | None:
+    """The store is the one that is remembered, or gone on with; returns what was lost where a new incarnation began.
+
+    Raises:
+        StoreWentBack: it is empty, another or older, and not `accept`.
+    """
+    backend = await _opened(settings, known=not accept and open_marks(settings).read() is not None)
+    try:
+        return await open_landmarks(settings, backend).look(accept)
+    finally:
+        await backend.close()
 
 
 async def open_source(settings_json: str) -> SourcePorts:
     """What a source actor needs, from the settings it was handed."""
     settings = Settings.from_json(settings_json)
-    backend, reader = await open_store(settings), SourceReader(open_web(settings))
+    backend, reader = await open_store(settings), SourceReader(open_web(settings), mcp_servers(settings))
     publisher = MeshPublisher(backend.router, backend.partitions, event_types(settings))
     return SourcePorts(backend.clock, publisher, backend.sources, reader)
 
@@ -142,6 +201,11 @@ def open_notifier(settings: Settings) -> Notifier:
     return EmailNotifier(SmtpPost(server), to)
 
 
+def open_digests(settings: Settings, backend: Backend) -> Digests:
+    """Whoever tells what people were not asked: as an event, and to those who approve where there is a way to them."""
+    return Digests(backend, open_notifier(settings) if settings.notify_url else None)
+
+
 async def open_installation(redis_url: str | None = None, tenant: str | None = None) -> Installation:
     """The installation as this process' settings describe it; for clients."""
     return await install(Settings.load(redis_url=redis_url, tenant=tenant))
@@ -150,7 +214,14 @@ async def open_installation(redis_url: str | None = None, tenant: str | None = N
 async def install(settings: Settings) -> Installation:
     """An open store with the key that opens what is in it."""
     store, seal = await open_store(settings), Seal(settings.mac_key_bytes())
-    return Installation(store, seal, settings.default_budget, settings.ttl_defaults, account=settings.account)
+    return Installation(
+        store,
+        seal,
+        settings.default_budget,
+        settings.ttl_defaults,
+        account=settings.account,
+        asks_per_day=settings.asks_per_day,
+    )
 
 
 def repertoire(settings: Settings) -> Repertoire:
@@ -159,9 +230,15 @@ def repertoire(settings: Settings) -> Repertoire:
 
 
 def workbench(settings: Settings, backend: Backend) -> Workbench:
-    """The tools of the modules that the settings name, and of installed distributions, with workers of their own."""
+    """The tools of the modules that the settings name, of installed distributions and of MCP servers."""
     toolbox = Toolbox.load((*SHIPPED, *settings.behaviours), installed=True)
-    return Workbench(toolbox, ToolWorkers(), backend.tools, backend.journals)
+    servers = mcp_servers(settings)
+    return Workbench(toolbox.beside(servers.shelf), ToolWorkers(), backend.tools, backend.journals, servers=servers)
+
+
+def mcp_servers(settings: Settings) -> McpServers:
+    """The MCP servers that the settings name, each to be begun when it is first needed."""
+    return McpServers(ServerShelf(settings.mcp_file), Confinement())
 
 
 def event_types(settings: Settings) -> EventTypes:

@@ -36,6 +36,8 @@ from maestro.home import default_home, keep_private, private_folder, private_tex
 from maestro.ids import check_label
 from maestro.mesh.egress import Egress
 from maestro.runtime.pooling import Pool
+from maestro.settings_kernel import KernelSettings
+from maestro.settings_pager import PagerSettings
 
 PREFIX = "MAESTRO_"
 NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER", "MAESTRO_LOGS"})
@@ -43,7 +45,7 @@ NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER", "MAESTRO_LOGS"})
 MAC_KEY_BYTES = 32
 
 
-class Settings(BaseSettings):
+class Settings(PagerSettings, KernelSettings):
     """What one installation is told; `Settings.load()` makes it."""
 
     model_config = SettingsConfigDict(
@@ -79,6 +81,8 @@ class Settings(BaseSettings):
     """None means as many as the machine has."""
     heart: bool = True
     """Whether `maestro up` leaves a process that starts again what dies of what it started on this machine."""
+    store_patience_ms: int = Field(default=60_000, ge=1_000)
+    """How long the embedded server may say nothing before the heart ends it and starts it again."""
     dashboard_port: int = Field(default=8265, ge=0, le=65535)
     """Wished for; another is taken where it is in use."""
     pane_port: int = Field(default=8700, ge=0, le=65535)
@@ -95,6 +99,8 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=3, ge=1, le=1000)
     swarm_size: int = Field(default=1, ge=0, le=1000)
     swarm_slots: int = Field(default=64, ge=1, le=4096)
+    max_resident: int | None = Field(default=None, ge=1, le=100_000)
+    """Actors of continuations on one node, of all pools and dedicated ones; None: only their pools limit them."""
     lease_ms: int = Field(default=10_000, ge=500)
     idle_ms: int = Field(default=5_000, ge=50)
     linger_ms: int = Field(default=30_000, ge=100)
@@ -114,6 +120,10 @@ class Settings(BaseSettings):
     ttl_scheduled_wake_s: int = Field(default=3_600, ge=1)
     """Counted from the moment of the wake."""
     max_resume_attempts: int = Field(default=10, ge=1)
+    asks_per_day: int | None = Field(default=None, ge=1)
+    """How many questions one continuation puts to people on one day (UTC); the rest is a digest. None: no limit."""
+    mcp_file: Path | None = None
+    """Which MCP servers there are, in TOML; what was approved of them lies beside it. None means none."""
     notify_url: str | None = None
     """Where approvals are told of, by POST (http, https) or e-mail (smtp, smtps); None means that people look."""
     notify_password_file: Path | None = None
@@ -121,15 +131,6 @@ class Settings(BaseSettings):
     tiers: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
     """MAESTRO_TIER_*, and the profile and places of `maestro.adapters.litellm.profiles`, by full name, without keys."""
     tier_keys: Annotated[Mapping[str, SecretStr], NoDecode] = Field(default_factory=dict)
-
-    failover_enabled: bool = True
-    advisor_enabled: bool = True
-    llm_max_retries: int = Field(default=3, ge=0, le=10)
-    """Per target, after its first try."""
-    llm_request_timeout_s: int = Field(default=60, ge=1, le=3_600)
-    """Of one try."""
-    pager_slots: int = Field(default=64, ge=1, le=10_000)
-    """Model calls under way at once; others wait, opus first."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -250,7 +251,13 @@ class Settings(BaseSettings):
         return settings_text.notify_url(url)
 
     @field_validator(
-        "home", "redis_password_file", "mac_key_file", "notify_password_file", "gcs_redis_password_file", "policy_file"
+        "home",
+        "redis_password_file",
+        "mac_key_file",
+        "notify_password_file",
+        "gcs_redis_password_file",
+        "policy_file",
+        "mcp_file",
     )
     @classmethod
     def _make_absolute(cls, path: Path | None) -> Path | None:

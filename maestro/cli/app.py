@@ -71,6 +71,7 @@ VERBS: dict[str, Verb] = {
     "events": Verb("mesh:events", "Mesh", "The newest events, newest first."),
     "dead-letters": Verb("mesh:dead_letters", "Mesh", "What could not be delivered, and why. Deliver it again."),
     "sources": Verb("mesh:sources", "Mesh", "Feeds, folders, mail and schedules that are polled. Add or remove one."),
+    "mcp": Verb("mcp:mcp", "Mesh", "MCP servers: list, check and approve their tools. Or serve Maestro's own verbs."),
     "waits": Verb("people:waits", "People and money", "What people are asked, and the command that answers."),
     "findings": Verb("people:findings", "People and money", "What was found, with its links."),
     "accounts": Verb("moneys:accounts", "People and money", "What accounts above continuations have. Grant one more."),

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from maestro.adapters.files.policies import PolicyFile
 from maestro.adapters.litellm.profiles import chains_of
+from maestro.adapters.mcp.shelf import ServerShelf
 from maestro.adapters.redis import server
 from maestro.adapters.redis.checks import StoreFinding, findings_at
 from maestro.bootstrap import repertoire, store_url
@@ -37,6 +38,8 @@ def doctor(call: Call) -> None:
         *_settings(settings),
         *_versions(),
         *_policy(settings),
+        *_mcp(settings),
+        *_kernel(settings),
         *_behaviours(settings),
         *_tiers(settings),
         *_store(settings),
@@ -83,6 +86,30 @@ def _policy(settings: Settings) -> Iterator[StoreFinding]:
     if settings.policy_file is not None:
         fix = f"`maestro policy check {settings.policy_file}`; until it is good, processes keep what they have"
         yield _tried("policy", lambda: PolicyFile(settings.policy_file).now().policy, "a policy that can be read", fix)
+
+
+def _mcp(settings: Settings) -> Iterator[StoreFinding]:
+    if settings.mcp_file is not None:
+        fix = "docs/how-to/use-an-mcp-server.md"
+        yield _tried(
+            "MCP servers", lambda: ", ".join(ServerShelf(settings.mcp_file).servers), "a file that can be read", fix
+        )
+
+
+def _kernel(settings: Settings) -> Iterator[StoreFinding]:
+    """What a context kernel would miss on this machine, and what Serve says of the one that runs."""
+    if settings.kernel == "off":
+        return
+    from maestro.cli.kernel import kernel_told, missing_here
+
+    missing = missing_here(settings)
+    how = "docs/how-to/rank-on-a-gpu.md"
+    seen = missing or f"engine {settings.kernel_engine}"
+    yield StoreFinding("kernel engine", not missing, seen, "what the engine needs", how)
+    told = kernel_told(settings)
+    if told is not None:
+        ok, seen = told["state"] == "RUNNING", f"{told['state']} {told['message']}".strip()
+        yield StoreFinding("kernel on Serve", ok, seen, "RUNNING", f"{how}; until then words rank, marked degraded")
 
 
 def _embedded(settings: Settings) -> str:

@@ -99,7 +99,8 @@ async def sources(
     add: Annotated[
         str | None,
         typer.Option(
-            metavar="SUBJECT=URL", help="A feed, or file:///FOLDER, maildir:///FOLDER, cron:LINE, every:SECONDS."
+            metavar="SUBJECT=URL",
+            help="A feed, or file:///FOLDER, maildir:///FOLDER, cron:LINE, every:SECONDS, mcp:NAME.",
         ),
     ] = None,
     every_s: Annotated[int, typer.Option(min=1, help="With --add: how often.")] = 900,

@@ -56,6 +56,9 @@ def up(
     accept_holds: Annotated[
         bool, typer.Option("--accept-holds", help="Go on although sleepers would be held under this code.")
     ] = False,
+    accept_older_store: Annotated[
+        bool, typer.Option("--accept-older-store", help="Go on with a store that is empty, another, or went back.")
+    ] = False,
 ) -> None:
     """Start what is missing: store, Ray, supervisor tree. Return when ready; again, it changes nothing.
 
@@ -73,7 +76,7 @@ def up(
         behaviours=_joined(behaviours),
     )
     call.out.note("Starting what is missing; this takes up to a minute.")
-    info = installation.up_and_kept(settings, accept_holds)
+    info = installation.up_and_kept(settings, accept_holds, accept_older_store)
     store = settings.redis_url or f"embedded, below {settings.home / 'redis'}"
     told = {**info, "store": store, "home": str(settings.home)}
     dashboard = str(info["dashboard_url"] or "where the cluster was started")

@@ -17,6 +17,7 @@ from maestro.adapters.redis.checks import facts_of
 from maestro.bootstrap import store_url
 from maestro.cli.command import Call
 from maestro.cli.inert import inert
+from maestro.cli.kernel import kernel_line, kernel_told
 from maestro.cli.mesh import source_row
 from maestro.cli.output import Column, facts
 from maestro.cli.words import distance, moment, span, state
@@ -24,11 +25,26 @@ from maestro.client import Maestro
 from maestro.errors import ClusterError, MaestroError, NotFound
 from maestro.mesh.account import Account, account_of
 from maestro.runtime import verbs
-from maestro.runtime.capacity import Room, pools_told, room_of
+from maestro.runtime.capacity import Room, lacking_in, pools_told, room_of
 from maestro.settings import Settings
 
-TOTALS = ("created", "committed", "adopted", "fenced", "reclaimed", "published", "matched", "timers_fired")
-DEPTHS = ("awake", "timers", "outbox", "projections", "waiting", "dead_letters", "leases", "events", "continuations")
+LARGEST = ("clock_ahead_ms", "clock_doubted_ms", "incarnations")
+"""Of all partitions; the rest are sums."""
+TROUBLES = ("clock_set_back", "clock_doubted", "incarnations")
+TOTALS = ("created", "committed", "adopted", "fenced", "reclaimed", "published", "matched", "timers_fired", *TROUBLES)
+DEPTHS = (
+    "clock_ahead_ms",
+    "clock_doubted_ms",
+    "awake",
+    "timers",
+    "outbox",
+    "projections",
+    "waiting",
+    "dead_letters",
+    "leases",
+    "events",
+    "continuations",
+)
 FIGURES_S = 5.0
 TIMEKEEPER = "timekeeper"
 Json = dict[str, JsonValue]
@@ -131,6 +147,8 @@ async def _told_by(maestro: Maestro) -> Json:
             if name.startswith("ready_age_ms:"):
                 pool = name.partition(":")[2]
                 ages[pool] = max(ages.get(pool, 0), value)
+            elif name in LARGEST:
+                counts[name] = max(counts[name], value)
             else:
                 counts[name] += value
     rows = await maestro.alist()
@@ -142,6 +160,7 @@ async def _told_by(maestro: Maestro) -> Json:
             name.partition(":")[2]: n for name, n in sorted(counts.items()) if name.startswith("status:") and n
         },
         "ready": {pool: _queue(counts, pool, ages.get(pool, 0)) for pool in sorted({*ages, *pools_told(counts)})},
+        "lacking_room": lacking_in(counts)[0],
         **{name: counts[name] for name in DEPTHS},
         "totals": {name: counts[name] for name in TOTALS},
         "mesh": dict(account_of(counts).told()),
@@ -168,10 +187,11 @@ def _ray(settings: Settings) -> Json:
                 raise ClusterError("no local Ray cluster runs here")
             address, dashboard = info.address, info.dashboard_url
         told: Json = {"supervisors": installation.tree(settings), "lateness_ms": _lateness(settings)}
+        told["kernel"] = kernel_told(settings)
         return {"ray": {"running": True, "address": address, "dashboard_url": dashboard, "error": None}, **told}
     except MaestroError as error:
         ray: Json = {"running": False, "address": address, "dashboard_url": dashboard, "error": error.message}
-        return {"ray": ray, "supervisors": None, "lateness_ms": None}
+        return {"ray": ray, "supervisors": None, "lateness_ms": None, "kernel": None}
 
 
 def _heart(settings: Settings) -> JsonValue:
@@ -210,14 +230,16 @@ def _lines(told: Json) -> Sequence[tuple[str, str | Text]]:
     lines: list[tuple[str, str | Text]] = [("store", _store_line(store)), ("Ray", _ray_line(ray))]
     if told["heart"] is not None:
         lines.append(("heart", _heart_line(_object(told["heart"]))))
+    if told["kernel"] is not None:
+        lines.append(("kernel", kernel_line(_object(told["kernel"]))))
     if not store["answers"]:
         return lines
     totals = _object(told["totals"])
     lines += [
-        ("clock", f"{moment(told['now_ms'])} UTC"),
+        ("clock", f"{moment(told['now_ms'])} UTC{_clock_trouble(told)}"),
         ("continuations", _counted(told["by_activity"]) or "none"),
         ("behaviours", _counted(told["by_behaviour"])),
-        ("ready", _ready(_object(told["ready"]))),
+        ("ready", _ready(_object(told["ready"])) + _lacking(told["lacking_room"])),
         ("timers", f"{told['timers']} set, {totals['timers_fired']} fired" + _late(told["lateness_ms"])),
         ("on the way", f"{told['outbox']} in the outbox, {told['projections']} to be scored"),
         ("events", f"{_account(told)}; {told['dead_letters']} dead letters"),
@@ -231,6 +253,18 @@ def _lines(told: Json) -> Sequence[tuple[str, str | Text]]:
     rows = told["sources"] if isinstance(told["sources"], list) else []
     lines += [("source", _source_line(_object(row), now_ms)) for row in rows]
     return lines
+
+
+def _clock_trouble(told: Json) -> str:
+    """What is wrong with the clock of the store's machine, in words; nothing when nothing is."""
+    ahead_ms, doubted_ms = int(str(told["clock_ahead_ms"])), int(str(told["clock_doubted_ms"]))
+    if doubted_ms:
+        return f"; stands still: the store's machine says {span(doubted_ms)} later, and no other clock agrees"
+    return f"; {span(ahead_ms)} ahead of the store's machine, whose clock was set back" if ahead_ms else ""
+
+
+def _lacking(actors: JsonValue) -> str:
+    return f"; {actors} actors find no room on any node (MAESTRO_MAX_RESIDENT)" if actors else ""
 
 
 def _account(told: Json) -> Account:

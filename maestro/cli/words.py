@@ -90,6 +90,7 @@ def account(resource: str, figures: Mapping[str, JsonValue]) -> str:
     """One account of a budget in a line."""
     spent, granted, free = (amount(resource, figures[part]) for part in ("spent", "granted", "free"))
     rest = [f"{amount(resource, figures[part])} {part}" for part in ("reserved", "lent") if figures[part]]
+    rest += [f"soft cap {amount(resource, figures['soft_cap'])}"] if "soft_cap" in figures else []
     if figures["granted"] is None:
         return ", ".join([f"{spent} spent, unlimited", *rest])
     return ", ".join([f"{spent} of {granted} spent", f"{free} free", *rest])

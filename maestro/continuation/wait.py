@@ -123,6 +123,9 @@ class Children(_Timed):
     type: Literal["children"] = "children"
     ids: tuple[ContinuationId, ...]
     needed: Annotated[int, Field(ge=1)]
+    because: str = ""
+    """What they do for it, in words for a person."""
+    interrupts: Interruption | None = None
 
     @model_validator(mode="after")
     def _can_end(self) -> Self:
@@ -155,7 +158,7 @@ WaitFor = Annotated[
 ]
 Simple = StreamEvent | UserReply | ApprovalResolution | ExternalResult | ScheduledWake | Children | BudgetGrant
 """A wait that is none of several."""
-for _shape in (Interruption, UserReply, ApprovalResolution, ExternalResult, AnyOf, BudgetGrant):
+for _shape in (Interruption, UserReply, ApprovalResolution, ExternalResult, Children, AnyOf, BudgetGrant):
     _shape.model_rebuild()
 
 BUDGET_KEY = "budget"
@@ -208,7 +211,7 @@ def describe(wait: WaitFor) -> str:
         case ScheduledWake():
             return f"asleep until {wait.wake_at_ms} ms on the store's clock"
         case Children():
-            return f"waiting for {wait.needed} of {len(wait.ids)} children"
+            return wait.because or f"waiting for {wait.needed} of {len(wait.ids)} children"
         case BudgetGrant():
             return f"waiting on budget: {wait.asked} {wait.resource} asked, {wait.free} free"
         case AnyOf():

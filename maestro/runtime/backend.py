@@ -11,6 +11,7 @@ from maestro.mesh.source import SourceRecords
 from maestro.pager.notices import Notices
 from maestro.pager.placed import Placements
 from maestro.runtime.claims import Claims
+from maestro.runtime.identity import Identity
 from maestro.runtime.nodes import Nodes
 from maestro.runtime.ports import Leases, Outbox, Projections, Router, Signals, Timers
 from maestro.tick.blocks import Blocks
@@ -46,6 +47,7 @@ class Backend:
     claims: Claims
     notices: Notices
     nodes: Nodes
+    identity: Identity
     placements: Placements
     accounts: Accounts
     tools: ToolRecords

@@ -5,7 +5,8 @@ Invariants:
 - a commit whose reply is lost is repeated until it is known; it can only land once;
 - who may hold something that it does not know of (a reply was lost) goes on under another name and lets the lease of
   the old one run out: nothing is stranded;
-- who finds itself fenced drops what it has and writes nothing;
+- who finds itself fenced drops what it has and writes nothing; a tick whose lease was taken is interrupted at the next
+  renewal, not only refused at its end;
 - what was here last lingers: its next event rouses this process, and its checkpoint is not read again.
 
 What is not here: Ray. `actors/continuation.py` gives a host its process.
@@ -83,6 +84,7 @@ class Host:
         self._signals = signals
         self._holder = settings.holder
         self._residents = Residents(settings.linger_ms)
+        self._used = monotonic()
         self._names = itertools.count(1)
         self._listening = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -107,6 +109,10 @@ class Host:
             await self._tick(adopted, self._settings.holder)
         finally:
             renewal.cancel()
+
+    def idle_ms(self) -> int | None:
+        """How long nothing has been awake here; None while something is."""
+        return None if self.awake else int((monotonic() - self._used) * 1000)
 
     def stop(self) -> None:
         """No further continuation is adopted; idle slots end at their next look."""
@@ -180,7 +186,8 @@ class Host:
                 outcome = await self._outcome(task)
                 return await self._write(adopted, outcome)
             finally:
-                self.observe(monotonic() - mine.since)
+                self._used = monotonic()
+                self.observe(self._used - mine.since)
                 if self.awake.get(adopted.cid) is mine:  # a lease lost and adopted anew by another slot of this process
                     del self.awake[adopted.cid]
 
@@ -229,19 +236,21 @@ class Host:
         await self._around.store.release(adopted.cid, adopted.epoch, back.retry_in_ms, back.error, back.counts)
 
     async def _renew(self) -> None:
-        """The lease is renewed three times before it would end; orders from people interrupt the ticks they are for."""
+        """The lease is renewed three times before it would end; who was ordered to, or lost it, interrupts its tick."""
         while True:
             await asyncio.sleep(self._settings.lease_ms / 3_000)
             for holder in {awake.holder for awake in self.awake.values()}:
                 await self._renew_one(holder)
 
     async def _renew_one(self, holder: HolderId) -> None:
+        before = {cid: awake for cid, awake in self.awake.items() if awake.holder == holder}
         try:
-            urgent = await self._around.store.renew(holder, self._settings.lease_ms)
+            renewal = await self._around.store.renew(holder, self._settings.lease_ms)
         except MaestroError as error:
             log.warning("lease_not_renewed", holder=holder, error=str(error))
             return
-        for cid in urgent:
+        lost = [cid for cid, awake in before.items() if cid not in renewal.held and self.awake.get(cid) is awake]
+        for cid in (*renewal.urgent, *lost):
             if cid in self.awake:
                 self.awake[cid].task.cancel()
 

@@ -30,11 +30,13 @@ from maestro.field.decay import half_life_ms, rank_key
 from maestro.field.entry import Entry, Provenance, SourceKind, entry_id
 from maestro.field.likeness import sketch
 from maestro.field.ranker import Ranker
-from maestro.field.steady import rank
+from maestro.field.steady import DEADLINE_MS, rank
 from maestro.ids import ContinuationId, MailId, Partition, TenantId, TimeMs, home_partition
 from maestro.mesh.event import Event
 from maestro.mesh.schemas import OPEN, EventTypes
 from maestro.runtime.backend import Backend
+from maestro.runtime.digests import Digests
+from maestro.runtime.landmarks import Landmarks
 from maestro.runtime.ports import PROJECT, RELAY, TIMERS, Projected, Projection
 from maestro.runtime.treasury import Treasury
 from maestro.tick.store import OutboxRow
@@ -115,8 +117,14 @@ class Reaper:
     reclaimed: int = 0
     treasury: Treasury | None = None
     """None where nobody has an account."""
+    digests: Digests | None = None
+    """None where nobody is told what people were not asked."""
+    landmarks: Landmarks | None = None
+    """None where nothing is remembered of the store outside of it."""
 
     async def step(self) -> int:
+        if self.landmarks is not None:
+            await self.landmarks.look()
         for partition in partitions_of(self.backend):
             for holder in await self.backend.leases.expired(partition):
                 count = await self.backend.leases.reclaim(holder, partition)
@@ -125,6 +133,8 @@ class Reaper:
                     log.warning("lease_expired", holder=holder, continuations=count)
         if self.treasury is not None:
             await self.treasury.look()
+        if self.digests is not None:
+            await self.digests.look()
         return self.look_ms
 
     async def wait(self, pause_ms: int) -> None:
@@ -233,6 +243,8 @@ class Projector:
     seal: Seal
     tenant: TenantId
     ranker: Ranker
+    deadline_ms: int = DEADLINE_MS
+    """Of one ranking."""
     projected: int = 0
     degraded: int = 0
     """Of these, ranked while the engine was away."""
@@ -276,7 +288,7 @@ class Projector:
 
     async def _score(self, mine: Sequence[Projection], goal: GoalFrame, now_ms: TimeMs) -> list[Projected]:
         entries = [entry_of(projection, now_ms) for projection in mine]
-        ranking = await rank(self.ranker, goal, entries)
+        ranking = await rank(self.ranker, goal, entries, deadline_ms=self.deadline_ms)
         if ranking.degraded is not None:
             self.degraded += len(entries)
             log.warning("ranked_degraded", entries=len(entries), cause=ranking.degraded)

@@ -1,11 +1,12 @@
 """How many actors a pool has, and where: a pure decision, made again at each look.
 
     wanted : (Pool, Size, Demand, now) -> Size       how many, from how much waits and for how long
-    plan   : (Pool, wanted, members, nodes) -> moves who is started where, and who retires
+    plan   : (Pool, wanted, members, ground) -> moves who is started where, and who retires
 
 Invariants: of those that take work never fewer than `min`, never more than `max`; a pool grows only while somebody has
 waited for GROW_AFTER_MS and there is no room; it shrinks only to what its last `shrink_after_ms` needed at most, so
-that the load that made it grow does not find it too small again; members stand evenly on the nodes.
+that the load that made it grow does not find it too small again; members stand evenly on the nodes that have room
+for them, where there is a choice on the less loaded, and nobody moves only because others have come or gone.
 
 Not here: who looks, starts and retires (`actors.pool_keeper`).
 """
@@ -124,16 +125,28 @@ class Move:
     node: str | None = None
 
 
-def plan(name: str, count: int, members: Sequence[Member], nodes: Sequence[str]) -> tuple[Move, ...]:
-    """What makes the members `count`, spread over `nodes`.
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """One node as a pool sees it."""
+
+    node: str
+    others: int = 0
+    """Actors of continuations there that are not of this pool."""
+    room: int | None = None
+    """How many members it may have; None: as many as come."""
+
+
+def plan(name: str, count: int, members: Sequence[Member], ground: Sequence[Ground]) -> tuple[Move, ...]:
+    """What makes the members `count`, or as many as there is room for, spread over the nodes.
 
     Who stands where nobody may, or where too many do, retires, the idle first, and is replaced at a later look.
 
     Args:
-        nodes: those that may have members; none leaves where they are to Ray.
+        ground: the nodes that may have members; none leaves where they are to Ray.
     """
     here = [member for member in members if member.takes_work]
-    shares = shares_of(count, nodes)
+    shares = shares_of(count, ground, Counter(member.node for member in here))
+    count = sum(shares.values()) if ground else count
     forgotten = [Move("forget", member.id) for member in members if member.state == "stopped"]
     surplus = [member for member in _surplus(here, count, shares) if member.state == "running"]
     outcast = [member for member in surplus if shares and member.node not in shares]
@@ -153,10 +166,27 @@ def _starts(name: str, missing: int, members: Sequence[Member], shares: Mapping[
     return [Move("start", member_id, node) for member_id, node in zip(fresh, places, strict=False)]
 
 
-def shares_of(count: int, nodes: Sequence[str]) -> Mapping[str, int]:
-    """How many members each node is to have: equal shares, and the rest to the first."""
-    each, rest = divmod(count, len(nodes)) if nodes else (0, 0)
-    return {node: each + (place < rest) for place, node in enumerate(sorted(nodes))}
+def shares_of(count: int, ground: Sequence[Ground], held: Mapping[str | None, int]) -> Mapping[str, int]:
+    """How many members each node is to have: equal shares, as far as there is room.
+
+    The rest goes to where members stand already, then to the least loaded.
+    """
+    shares = {each.node: 0 for each in ground}
+    for _ in range(count):
+        free = [each for each in ground if each.room is None or shares[each.node] < each.room]
+        if not free:
+            break
+        chosen = min(
+            free,
+            key=lambda each: (
+                shares[each.node],
+                shares[each.node] >= held.get(each.node, 0),
+                each.others,
+                each.node,
+            ),
+        )
+        shares[chosen.node] += 1
+    return shares
 
 
 def _surplus(here: Sequence[Member], count: int, shares: Mapping[str, int]) -> list[Member]:

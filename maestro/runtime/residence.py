@@ -105,7 +105,16 @@ async def hold_unserved(at: Installation, seen: Sequence[Seen], labels: Labels, 
                 await at.backend.nodes.unpin(cid)
                 continue
             while (adopted := await at.backend.store.adopt(pool, holder, HOLD_LEASE_MS, partition)) is not None:
-                held += await _hold(at, adopted, lack)
+                held += await _hold(at, adopted, NO_NODE + lack)
+    return held
+
+
+async def hold_unstartable(at: Installation, pool: str, why: str, holder: HolderId) -> int:
+    """Whoever is ready in that pool is held as unservable until a person thaws it; returns how many."""
+    held = 0
+    for partition in partitions(at):
+        while (adopted := await at.backend.store.adopt(pool, holder, HOLD_LEASE_MS, partition)) is not None:
+            held += await _hold(at, adopted, f"its own actor does not start: {why}")
     return held
 
 
@@ -126,10 +135,10 @@ async def thaw_served(at: Installation, seen: Sequence[Seen], labels: Labels) ->
     return thawed
 
 
-async def _hold(at: Installation, adopted: Adopted, lack: str) -> int:
+async def _hold(at: Installation, adopted: Adopted, why: str) -> int:
     before = await checkpoint_of(at, adopted.cid)
     try:
-        await at.backend.store.hold(withheld(before, adopted, Hold.UNSERVABLE, NO_NODE + lack))
+        await at.backend.store.hold(withheld(before, adopted, Hold.UNSERVABLE, why))
     except Fenced:  # our lease ran out meanwhile: it is ready again
         return 0
     return 1
@@ -145,9 +154,14 @@ def _lack(seen: Sequence[Seen], name: str | None, labels: Mapping[str, str]) -> 
     alive = [node for node in seen if node.alive]
     if name is not None and not any(node.name == name for node in alive):
         return f"is called {name}"
-    if labels and not any(all(_fits(node.labels.get(key), labels[key]) for key in labels) for node in alive):
+    if labels and not any(has_labels(node.labels, labels) for node in alive):
         return "has the label " + " and ".join(f"{key}={value}" for key, value in labels.items())
     return None
+
+
+def has_labels(has: Mapping[str, str], asked: Mapping[str, str]) -> bool:
+    """True for a node on which Ray would start what asks for those labels."""
+    return all(_fits(has.get(key), value) for key, value in asked.items())
 
 
 def _fits(has: str | None, asked: str) -> bool:

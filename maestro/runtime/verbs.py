@@ -58,6 +58,8 @@ class Installation:
     policy_version: str = str(POLICY_VERSION)
     account: str | None = None
     """Out of which account a root is lent its budget that is started without naming one."""
+    asks_per_day: int | None = None
+    """How many questions each continuation puts to people on one day, where its bounds do not say."""
 
     @property
     def tenant(self) -> TenantId:
@@ -99,7 +101,7 @@ async def start(at: Installation, asked: Start) -> ContinuationId:
     cid = new_continuation_id(now_ms, home)
     pool = f"dedicated-{cid}" if asked.pool == "dedicated" else check_label(asked.pool, "pool")
     first = root_of(cid, at.tenant, asked.behaviour, asked.goal, now_ms, pool=pool, name=asked.name, input=asked.input)
-    first = first.model_copy(update={"bounds": asked.bounds.over(at.defaults), "scopes": asked.scopes})
+    first = first.model_copy(update={"bounds": _bounds(at, asked.bounds), "scopes": asked.scopes})
     supersedes = _superseded_by(cid, now_ms) if asked.supersede else None
 
     def birth(grant: BudgetVector) -> Birth:
@@ -156,10 +158,12 @@ async def send(
     *,
     supersedes: str | None = None,
     expires_in_ms: int | None = None,
+    outside: str | None = None,
 ) -> MailId:
     """A message is in the mailbox, once per `key`.
 
     Args:
+        outside: who sends it, where that is no person: the message is untrusted, and says so.
         supersedes: names what it is about: an unread message from here with the same name gives way to it.
         expires_in_ms: unread by then, nobody reads it.
 
@@ -170,6 +174,8 @@ async def send(
     name = None if supersedes is None else check_label(supersedes, "supersedes")
     mail = await _mail(at, cid, Kind.MESSAGE, subject, check_body(body), None, key)
     mail = mail.model_copy(update={"supersedes": name, "expires_ms": expiry(mail.sent_ms, expires_in_ms)})
+    if outside is not None:
+        mail = mail.model_copy(update={"sender": outside, "trust": "untrusted"})
     await at.backend.store.deliver(cid, mail)
     return mail.id
 
@@ -309,6 +315,14 @@ async def _mail(
         correlation=about,
         sent_ms=await at.backend.clock.now_ms(),
     )
+
+
+def _bounds(at: Installation, asked: Bounds) -> Bounds:
+    """The bounds of a root: what it does not say, the installation says."""
+    bounds = asked.over(at.defaults)
+    if at.asks_per_day is None or bounds.asks_per_day is not None:
+        return bounds
+    return bounds.model_copy(update={"asks_per_day": at.asks_per_day})
 
 
 def _superseded_by(cid: ContinuationId, now_ms: TimeMs) -> Mail:

@@ -201,6 +201,7 @@ class FakeProvider:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = False  # server_close joins them
+    request_queue_size = 1_024  # a crowd comes at once
     fake: FakeProvider
 
 

@@ -178,6 +178,7 @@ def behind(wire: Wire, backend: Backend) -> Backend:
         claims=backend.claims,
         notices=backend.notices,
         nodes=backend.nodes,
+        identity=backend.identity,
         close=backend.close,
         **faulty,
     )

@@ -35,6 +35,7 @@ async def test_undisturbed_it_calls_every_port(redis: OwnRedis) -> None:
 
 
 @pytest.mark.spec("01.3")
+@pytest.mark.spec("05.12")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -16,11 +17,19 @@ OBITUARIES = "MAESTRO_TEST_OBITUARIES"
 
 
 class Child:
-    """Fails to start while the file `refuses` exists; takes `stop_s` to stop."""
+    """Fails to start while the file `refuses` exists; where `fatal` does, it is killed in its start, once.
 
-    def __init__(self, *, incarnation: str, diary: str, refuses: str | None = None, stop_s: float = 0) -> None:
+    Takes `stop_s` to stop.
+    """
+
+    def __init__(
+        self, *, incarnation: str, diary: str, refuses: str | None = None, fatal: str | None = None, stop_s: float = 0
+    ) -> None:
         if refuses and Path(refuses).exists():
             raise RuntimeError("this child refuses to start")
+        if fatal and Path(fatal).exists():
+            Path(fatal).unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
         self._life = Lifecycle(incarnation)
         self._diary = diary
         self._stop_s = stop_s

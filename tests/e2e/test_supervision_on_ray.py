@@ -151,6 +151,17 @@ async def test_a_child_that_does_not_start_is_refused_and_leaves_nothing(root: A
     assert not named("late")
 
 
+async def test_a_child_that_is_killed_while_it_starts_is_started_again(root: Any, folder: Path) -> None:
+    ones = ray.get_actor("supervisor/ones", NAMESPACE)
+    fatal = folder / "killed"
+    fatal.touch()
+    await ones.start_child.remote(child("unlucky", folder, fatal=str(fatal)).model_dump_json())
+    assert not fatal.exists()
+    assert "unlucky" in await nodes(root)
+    await ones.terminate_child.remote("unlucky")
+    await ones.delete_child.remote("unlucky")
+
+
 async def test_f46_a_killed_supervisor_comes_back_to_its_children_also_to_those_added_later(
     root: Any, folder: Path
 ) -> None:

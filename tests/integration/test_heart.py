@@ -19,6 +19,7 @@ import pytest
 
 from actors import keeping
 from actors.heart_files import Files, Told, Wish
+from actors.store_look import StoreLook
 from maestro.adapters.redis import server
 from maestro.errors import StoreRefused
 from maestro.settings import Settings
@@ -46,13 +47,13 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def told_settings(home: Path) -> str:
-    return Settings.load(home=home).to_json()
+def told_settings(home: Path, **given: object) -> str:
+    return Settings.load(home=home, **given).to_json()
 
 
-def kept(home: Path) -> int:
+def kept(home: Path, **given: object) -> int:
     """The pid of a store that a heart keeps from now on."""
-    keeping.keep(home, told_settings(home), "store")
+    keeping.keep(home, told_settings(home, **given), "store")
     return store_pid(home)
 
 
@@ -96,6 +97,37 @@ def test_a_store_that_was_killed_is_back_and_the_reason_is_told(home: Path) -> N
     assert told.reason == "the store is gone"
     assert store_pid(home) != first
     assert not psutil.pid_exists(first), "it was reaped: no zombie is left"
+
+
+def test_a_store_that_says_nothing_is_waited_for_and_ended_when_the_patience_is_over(home: Path) -> None:
+    now = [1_000.0]
+    look, pid = StoreLook(home, 60, lambda: now[0]), server.ensure(home).pid
+    assert look() is None
+    os.kill(pid, signal.SIGSTOP)
+    assert look() is None, "silent for the first time"
+    now[0] += 59
+    assert (look(), server.standing(home)) == (None, "silent")
+    os.kill(pid, signal.SIGCONT)
+    eventually(lambda: server.standing(home), lambda standing: standing == "answers")
+    assert look() is None
+    now[0] += 59
+    os.kill(pid, signal.SIGSTOP)
+    assert (look(), psutil.pid_exists(pid)) == (None, True), "it is silent anew"
+    now[0] += 60
+    assert look() == "the store did not answer for 60 s: kill -9"
+    eventually(lambda: server.standing(home), lambda standing: standing == "gone")
+    assert look() == "the store did not answer for 60 s: kill -9"
+    server.ensure(home)
+    assert look() is None
+
+
+def test_a_store_that_hangs_is_started_again_by_the_heart(home: Path) -> None:
+    first = kept(home, store_patience_ms=3_000)
+    os.kill(first, signal.SIGSTOP)
+    told = eventually(lambda: heard(home), lambda told: told.restarts == 1 and told.state == "keeping")
+    assert told.reason == "the store did not answer for 3 s: kill -9"
+    assert not psutil.pid_exists(first)
+    assert store_pid(home) != first
 
 
 def test_a_heart_that_was_killed_is_replaced_and_nothing_else_ends(home: Path) -> None:

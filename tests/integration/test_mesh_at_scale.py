@@ -6,20 +6,16 @@ The long form: `make mesh` (10,000 sleepers, a flood that fills a mailbox, 1,000
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from maestro.adapters.redis import server
-from maestro.adapters.redis.backend import open_backend
 from maestro.ids import ContinuationId, EventId, TenantId, TimeMs
 from maestro.mesh.account import Account, account_of
 from maestro.mesh.event import Event
@@ -55,23 +51,6 @@ async def main():
             await relay.wait(50)
 asyncio.run(main())
 """
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    home = Path(tempfile.mkdtemp(prefix="mm-", dir="/tmp"))
-    try:
-        yield server.ensure(home, fsync="everysec").url
-    finally:
-        server.purge(home)
-        shutil.rmtree(home)
-
-
-@pytest.fixture
-async def backend(url: str) -> AsyncIterator[Backend]:
-    backend = await open_backend(url, TENANT)
-    yield backend
-    await backend.close()
 
 
 async def sleepers(world: World, patterns: list[str], pool: str = "default") -> list[ContinuationId]:

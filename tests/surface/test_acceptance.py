@@ -23,8 +23,6 @@ OPEN = {
     "4.7": "tests/chaos/test_chaos_run.py is the short form; `make soak` has not run its thirty minutes yet",
     "4.2": "docs/faults.md has fewer than 55 of 65 met, and no run of `maestro chaos` on a cluster was green yet",
     "4.6": "tests/e2e/test_heart_on_ray.py kills everything at once with few continuations, not with 1,000",
-    "02.13": "`benchmarks --only footprint` measures it, docs/how-to/keep-it-running.md tells it; no test holds it",
-    "02.5": "the context kernel has no Serve deployment yet: issue 7",
 }
 """Rows and lines that nobody shows yet, each with the reason; one that is shown is taken out."""
 

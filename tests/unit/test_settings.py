@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from maestro.adapters.litellm import UNKNOWN_PRICE
 from maestro.errors import InvalidInput
 from maestro.settings import Settings, unknown_environment
 
@@ -92,6 +93,8 @@ def test_a_secret_in_the_file_is_refused(a_bare_place: Path, text: str, field: s
         ("MAESTRO_DEFAULT_BUDGET_USD", "-1", "no amount of usd"),
         ("MAESTRO_BEHAVIOURS", "good.one,bad-one", "'bad-one' is no module name"),
         ("MAESTRO_FEEDS", "arxiv", "SUBJECT=http"),
+        ("MAESTRO_UNKNOWN_PRICE", "0/75", "is not a price"),
+        ("MAESTRO_ASKS_PER_DAY", "0", "greater than or equal to 1"),
     ],
 )
 def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str):
@@ -106,6 +109,17 @@ def test_a_wrong_argument_names_itself_and_a_wrong_file_value_its_key(a_bare_pla
     assert refusal(pool_size=0).field == "pool_size"
     written(a_bare_place, 'pool_size = "x"')
     assert "maestro.toml" in str(refusal().hint)
+
+
+def test_what_a_model_without_a_price_costs_is_a_setting_and_never_nothing(monkeypatch: pytest.MonkeyPatch):
+    assert Settings.load().conservative_price == UNKNOWN_PRICE
+    monkeypatch.setenv("MAESTRO_UNKNOWN_PRICE", "30/150")
+    price = Settings.load().conservative_price
+    assert (price.input_micros_per_mtok, price.output_micros_per_mtok, price.source) == (
+        30_000_000,
+        150_000_000,
+        "conservative",
+    )
 
 
 def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch):

@@ -2,7 +2,7 @@
 
 from maestro.adapters.memory.backend import MemoryBackend
 from maestro.ids import Partition
-from maestro.runtime.capacity import Room, counted, demand_of, pools_told, room_in, room_of
+from maestro.runtime.capacity import Room, counted, demand_of, pools_told, room_in, room_of, waiting_alone
 from maestro.runtime.pooling import Demand
 
 COUNTS = {
@@ -27,6 +27,21 @@ def test_how_full_it_is_in_words() -> None:
     assert Room(3, 3, 8).told() == "3 of 3 busy, it may grow to 8"
     assert Room(2, 3, 3).told() == "2 of 3 busy"
     assert Room(0).told() == "nobody keeps a pool of that name"
+
+
+def test_where_no_node_has_room_it_is_said_what_is_waited_for() -> None:
+    full = COUNTS | {"pool_places:@nodes": 2, "pool_most:@nodes": 12}
+    waits = "when an actor of a node is idle: each may have 12, and 2 more are wanted"
+    assert room_of(full, "default").told() == f"3 of 3 busy, it may grow to 8 {waits}"
+    assert room_of(full | {"pool_most:default": 3}, "default").told() == "3 of 3 busy"
+    assert room_of(full, "dedicated-x").told() == f"an actor of its own {waits}"
+    assert room_of(COUNTS, "dedicated-x").told() == "an actor of its own is on its way"
+    assert pools_told(full) == {"default"}, "nobody waits in what is no pool"
+
+
+def test_who_waits_for_an_actor_of_its_own_is_known_with_its_age() -> None:
+    waiting = {"ready:dedicated-a": 1, "ready_age_ms:dedicated-a": 70, "ready:dedicated-b@n": 0, "ready:default": 3}
+    assert waiting_alone(waiting) == {"dedicated-a": 70}
 
 
 async def test_what_the_keeper_tells_is_told_on_whatever_partition_one_waits() -> None:

@@ -13,7 +13,7 @@ from maestro.continuation.directive import Closing, Finish, Sleep
 from maestro.continuation.lifecycle import Status
 from maestro.continuation.mail import Control, Mail
 from maestro.errors import StoreRefused, StoreUnavailable
-from maestro.ids import ContinuationId, HolderId
+from maestro.ids import ContinuationId, HolderId, Partition
 from maestro.runtime import host as host_module
 from maestro.runtime import verbs
 from maestro.runtime.host import Host, HostSettings
@@ -205,6 +205,22 @@ async def test_the_order_that_woke_a_tick_does_not_interrupt_it(hosted: Hosted) 
     await hosted.eventually(lambda: _begun(cid))
     await hosted.host._renew_one(ALICE)
     assert hosted.host.awake[cid].task.cancelling() == 0
+
+
+async def test_a_tick_whose_lease_was_taken_is_interrupted_and_what_it_has_is_dropped(hosted: Hosted) -> None:
+    cid = await busy(hosted)
+    stale = hosted.host.awake[cid].adopted
+    await hosted.stage.backend.leases.reclaim(ALICE, Partition(0))
+    fresh = await hosted.stage.backend.store.adopt("default", HolderId("another"), LEASE_MS, Partition(0))
+    assert fresh is not None
+    await hosted.host._renew_one(ALICE)
+
+    async def dropped() -> bool:
+        return cid not in hosted.host.awake and hosted.host.fenced == 1
+
+    await hosted.eventually(dropped)
+    glance = await hosted.stage.view(cid)
+    assert (glance.glance.holder, glance.glance.epoch, glance.glance.rev) == ("another", fresh.epoch, stale.rev)
 
 
 async def test_money_interrupts_nobody(hosted: Hosted) -> None:

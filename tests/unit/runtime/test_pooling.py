@@ -1,5 +1,6 @@
 """How many actors a pool has and where, over any course of load, deaths and nodes."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from maestro.runtime.pooling import GROW_AFTER_MS, MOVES_AT_ONCE, Demand, Member, Move, Pool, Size, first, plan, wanted
+from maestro.runtime.pooling import (
+    GROW_AFTER_MS,
+    MOVES_AT_ONCE,
+    Demand,
+    Ground,
+    Member,
+    Move,
+    Pool,
+    Size,
+    first,
+    plan,
+    wanted,
+)
 
 LOOK_MS = 1_000
 IDLE = Demand(0, 0, 0)
@@ -110,10 +123,14 @@ def test_an_empty_pool_grows_for_the_first_that_waits() -> None:
 # ------------------------------------------------------------------------------------------------ where
 
 
-def settled(name: str, count: int, members: list[Member], nodes: list[str], looks: int = 60) -> list[Member]:
+def ground(nodes: str | list[str]) -> list[Ground]:
+    return [Ground(node) for node in nodes]
+
+
+def settled(name: str, count: int, members: list[Member], ground: list[Ground], looks: int = 60) -> list[Member]:
     """The members after so many looks, each of which was carried out."""
     for _ in range(looks):
-        moves = plan(name, count, members, nodes)
+        moves = plan(name, count, members, ground)
         assert len(moves) <= MOVES_AT_ONCE
         for move in moves:
             if move.act == "start":
@@ -135,39 +152,65 @@ def test_whatever_there_was_they_end_up_evenly_on_the_nodes_that_may_have_them(
     count: int, had: list[tuple[str, int]], nodes: list[str]
 ) -> None:
     members = [Member(f"pool/p/{n}", "running", node, awake) for n, (node, awake) in enumerate(had, start=1)]
-    members = settled("p", count, members, nodes)
+    members = settled("p", count, members, ground(nodes))
     assert len(members) == count
     if nodes:
         held = [sum(member.node == node for member in members) for node in nodes]
         assert sum(held) == count
         assert max(held) - min(held) <= 1
-    assert plan("p", count, members, nodes) == (), "and then nothing moves any more"
+    assert plan("p", count, members, ground(nodes)) == (), "and then nothing moves any more"
 
 
 def test_the_idle_go_first() -> None:
     members = [Member("pool/p/1", "running", "x", 0), Member("pool/p/2", "running", "x", 1)]
     assert plan("p", 1, members, []) == (Move("retire", "pool/p/1"),)
-    assert plan("p", 1, members, ["x"]) == (Move("retire", "pool/p/1"),)
+    assert plan("p", 1, members, ground("x")) == (Move("retire", "pool/p/1"),)
 
 
 def test_who_retires_is_not_counted_and_not_asked_twice() -> None:
     members = [Member("pool/p/1", "retiring", "x", 1), Member("pool/p/2", "running", "x", 1)]
-    assert plan("p", 1, members, ["x"]) == ()
-    assert plan("p", 2, members, ["x"]) == (Move("start", "pool/p/3", "x"),)
+    assert plan("p", 1, members, ground("x")) == ()
+    assert plan("p", 2, members, ground("x")) == (Move("start", "pool/p/3", "x"),)
 
 
 def test_who_is_on_its_way_up_is_waited_for() -> None:
     members = [Member("pool/p/1", "waiting to restart")]
-    assert plan("p", 1, members, ["x", "y"]) == ()
+    assert plan("p", 1, members, ground("xy")) == ()
 
 
 def test_all_of_a_node_that_may_have_none_retire_and_the_others_take_their_place() -> None:
     members = [Member(f"pool/p/{n}", "running", "xy"[n % 2]) for n in range(4)]
-    moves = plan("p", 4, members, ["y"])
+    moves = plan("p", 4, members, ground("y"))
     assert {move.id for move in moves} == {"pool/p/0", "pool/p/2"}
     assert {move.act for move in moves} == {"retire"}
-    after = settled("p", 4, members, ["y"])
+    after = settled("p", 4, members, ground("y"))
     assert [member.node for member in after] == ["y"] * 4
+
+
+@given(
+    st.integers(0, 12),
+    st.lists(st.sampled_from("wxyz"), max_size=8),
+    st.dictionaries(st.sampled_from("wxyz"), st.tuples(st.integers(0, 9), st.integers(0, 4)), min_size=1),
+)
+def test_no_node_is_given_more_than_it_has_room_for_and_what_there_is_room_for_is_there(
+    count: int, had: list[str], nodes: dict[str, tuple[int, int]]
+) -> None:
+    """A node has room for those that it has, whoever came after them."""
+    stood = Counter(had)
+    room = {node: stood[node] + free for node, (_, free) in nodes.items()}
+    where = [Ground(node, others, room[node]) for node, (others, _) in nodes.items()]
+    members = settled("p", count, [Member(f"pool/p/{n}", "running", node) for n, node in enumerate(had)], where)
+    held = Counter(member.node for member in members if member.state == "running")
+    assert sum(held.values()) == min(count, sum(room.values()))
+    assert all(held[node] <= room.get(str(node), 0) for node in held)
+    assert plan("p", count, members, where) == ()
+
+
+def test_what_is_left_over_goes_to_the_least_loaded_and_stays_where_it_is() -> None:
+    busy_first = [Ground("x", others=5), Ground("y", others=1), Ground("z", others=3)]
+    assert plan("p", 1, [], busy_first) == (Move("start", "pool/p/1", "y"),)
+    assert [move.node for move in plan("p", 2, [], busy_first)] == ["y", "z"]
+    assert plan("p", 1, [Member("pool/p/1", "running", "x")], busy_first) == ()
 
 
 def test_a_most_below_the_least_is_refused() -> None:
