@@ -16,9 +16,11 @@ from tests.integration.cli.asking import Ask, counter
 LABEL = "use 1 to 64 of letters, digits, '_', '.', '-', beginning with a letter or digit"
 FORMATS = "'xml' is not one of 'table', 'json', 'jsonl'"
 TOKEN = "use letters, digits, '_' and '-', at most 64 of them between two dots"
-SUMS = "behaviour, tier, provider, model, day, continuation, account, tenant"
+SUMS = (
+    "behaviour, tier, provider, model, day, continuation, account, tenant, key, project, session, domain, step, status"
+)
 RESOURCES = "use usd, tokens, cheap_model_calls, expensive_model_calls, human.approvals, human.reviews or tool.NAME"
-ADDRESS = "give an address such as https://example.org/feed.xml, or file:, maildir:, cron:, every:"
+ADDRESS = "give an address such as https://example.org/feed.xml, or file:, maildir:, cron:, every:, mcp:"
 REFUSALS = [
     ("bogus", 2, "no such command 'bogus' (see `maestro --help`)"),
     ("list --bogus", 2, "no such option: --bogus (see `maestro list --help`)"),
