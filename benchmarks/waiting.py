@@ -23,6 +23,7 @@ from benchmarks.ray_tree import Tree, planted, ticked
 from benchmarks.report import Goal, Outcome, Row, Scale
 from benchmarks.stage import AT_ONCE, POOL
 from maestro.ids import ContinuationId
+from maestro.policy.gradient import Tier
 from maestro.runtime import verbs
 from maestro.testing.formats import JsonObject
 from maestro.testing.provider import FakeProvider, Reply, Say
@@ -71,12 +72,10 @@ async def measure(scale: Scale) -> Outcome:
     crowd, takes_s = (30, 5.0) if scale is Scale.QUICK else (300, 60.0)
     slow = Slow(takes_s)
     with FakeProvider(Reply(slow)) as fake:
-        tiers = {
-            "MAESTRO_TIER_HAIKU": "openai/fake",
-            "MAESTRO_TIER_HAIKU_API_BASE": fake.openai_base,
-            "MAESTRO_TIER_HAIKU_PRICE": "1/5",
-        }
-        keys = {"MAESTRO_TIER_HAIKU_API_KEY": "sk-none"}
+        named = [f"MAESTRO_TIER_{tier.upper()}" for tier in Tier]  # each has a price, or the kernel decides nothing
+        told = {"": "openai/fake", "_API_BASE": fake.openai_base, "_PRICE": "1/5"}
+        tiers = {name + what: text for name in named for what, text in told.items()}
+        keys = {f"{name}_API_KEY": "sk-none" for name in named}
         async with planted(tiers=tiers, tier_keys=keys) as tree:
             await tree.warm()
             few, _ = await _in_calls(tree, slow, FEW)

@@ -88,7 +88,7 @@ def test_all_of_a_crowd_are_served_oldest_first_and_each_once(here: Site, tmp_pa
     place = {handle.id: number for number, handle in enumerate(queue)}
     assert sorted(served) == sorted(place), "each was served once"
     ahead = max(abs(number - place[cid]) for number, cid in enumerate(served))  # type: ignore[index]  # ids are text
-    assert ahead < MOST, "nobody went before another that had waited longer, but for those under way together"
+    assert ahead < 2 * MOST, "nobody went before another that had waited longer, but for those under way together"
     assert {here.glance(handle).rev for handle in queue} == {2}
 
 

@@ -27,7 +27,9 @@ def test_the_footprint_is_measured_and_the_page_tells_what_is(shared_site: Site)
     mib: dict[str, float] = found.detail["mib_by_kind"]  # type: ignore[assignment]  # JSON
     assert {"actors", "raylet", "gcs_server", "Ray's agents"} <= mib.keys()
     assert sum(mib.values()) == pytest.approx(rows[MEMORY].ours, rel=0.2)
-    assert abs(rows[PROCESSES].ours - len(shared_site.traces())) <= 5, "found another way, a moment later"
+    assert rows[PROCESSES].ours >= len(shared_site.traces()) - 5, (
+        "found another way, a moment later, without Ray's agents"
+    )
     told = MEASURED.search(" ".join(PAGE.read_text().split()))
     assert told is not None
     for written, row in ((float(told["processes"]), PROCESSES), (float(told["gib"]) * 1024, MEMORY)):
