@@ -44,8 +44,13 @@ def carry_token(token_file: Path) -> None:
     if any(os.environ.get(name) != value for name, value in wanted.items()) or "RAY_AUTH_TOKEN" in os.environ:
         os.environ.pop("RAY_AUTH_TOKEN", None)  # it would go before the file
         os.environ.update(wanted)
-        Config.initialize("")  # as Ray does itself when it turns the mode on
-        AuthenticationTokenLoader.instance().reset_cache()
+        forget_token()
+
+
+def forget_token() -> None:
+    """What Ray has read of its environment is read anew."""
+    Config.initialize("")  # as Ray does itself when it turns the mode on
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def join(address: str, *, local: bool) -> None:

@@ -55,7 +55,13 @@ class Keys:
         return self.partition(partition_of(cid))
 
     async def script(self, name: str, cid: ContinuationId, *arguments: Any) -> Any:
-        """The reply of a script about `cid`, in its partition."""
+        """The reply of a script about `cid`, in its partition.
+
+        Raises:
+            ContinuationNotFoundError: there is no such partition.
+        """
+        if partition_of(cid) >= self.partitions:
+            raise unknown(cid)
         return await self.wire.script(name, self.of(cid), *arguments)
 
 
