@@ -179,12 +179,13 @@ async def test_f3_after_a_power_cut_with_everysec_a_new_incarnation_begins_by_it
     with volume(folder, 48) as disk:
         child = StoreChild(disk.at / "store")
         await child.start()
-        await child.say("CONFIG", "SET", "appendfsync", "everysec")
+        await child.say("CONFIG", "SET", "appendfsync", "always")  # until there is something that cannot be lost
         settings = settings_for(folder, child, "everysec")
         backend, landmarks = await opened(settings)
         stage = Stage(backend, Listener)
         cid = await stage.start(Listener)
         await stage.backend.store.commit(await end_tick(stage, await stage.taken()))
+        await child.say("CONFIG", "SET", "appendfsync", "everysec")
         acknowledged = [await verbs.send(stage.at, cid, number, key=f"m{number}") for number in range(MESSAGES)]
         stale_end = await end_tick(stage, await stage.taken())
         await landmarks.look()
