@@ -20,6 +20,7 @@ MINUTES = len(WOUNDS) * EVERY_S / 60 + 0.08
 """Long enough to meet each once."""
 
 
+@pytest.mark.shows("4.7")
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_a_short_soak_keeps_every_promise_and_can_be_judged_again_from_its_files(tmp_path: Path) -> None:

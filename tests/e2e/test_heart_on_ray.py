@@ -86,6 +86,7 @@ def test_after_kill_9_of_the_heart_nothing_else_ended(here: Site) -> None:
     hears(here)
 
 
+@pytest.mark.shows("4.6")
 def test_after_kill_9_of_everything_at_once_no_process_is_left_and_up_brings_all_back(here: Site) -> None:
     before = here.state("listener")["events"]
     here.leave()

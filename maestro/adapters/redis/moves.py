@@ -46,7 +46,8 @@ class RedisMoves:
         )
         match outcome:
             case b"ok":
-                packed = tuple([await self._packed(pack) for pack in facts[1:]])
+                seen = await self._seen([member.cid for member in family])
+                packed = tuple(_packed(pack, seen) for pack in facts[1:])
                 return Departed(KIND, TimeMs(int(facts[0])), packed)
             case b"changed":
                 return None
@@ -89,65 +90,65 @@ class RedisMoves:
             case _:
                 return bool(outcome == b"ok")
 
-    async def _packed(self, pack: Sequence[Any]) -> Packed:
-        (
-            cid,
-            checkpoint,
-            log,
-            x,
-            mail,
-            orders,
-            journal,
-            ledger,
-            entries,
-            heard,
-            ranked,
-            findings,
-            error,
-            born,
-            watched,
-            watches,
-        ) = pack
-        fields = _texts(x)
-        whose = ContinuationId(cid.decode())
-        rest: JsonValue = {
-            "x": {name: value for name, value in fields.items() if name not in _LEFT_BEHIND},
-            "mail": [line.decode() for line in mail],
-            "orders": [line.decode() for line in orders],
-            "findings": [line.decode() for line in findings],
-            "journal": _couples(journal),
-            "ledger": _couples(ledger),
-            "entries": _couples(entries),
-            "heard": _couples(heard),
-            "watches": _couples(watches),
-            "ranked": [_couples(members) for members in ranked],
-            "seen": await self._seen(whose),
-            "error": error.decode(),
-            "born": born.decode(),
-            "watched": _watched(orjson.loads(watched)),
-        }
-        return Packed(
-            cid=whose,
-            name=None,
-            epoch=Epoch(int(fields["ep"])),
-            rev=Rev(int(fields["rev"])),
-            checkpoint=checkpoint,
-            log=tuple(codec.log_line_of(whose, line) for line in log),
-            rest=rest,
-        )
+    async def _seen(self, family: Sequence[ContinuationId]) -> Mapping[str, JsonValue]:
+        """What each of the family would know again, in one walk over what all of its partition share."""
+        found: dict[str, dict[str, str]] = {cid: {} for cid in family}
+        place, cursor = f"{self._keys.of(family[0])}:seen", 0
+        while True:
+            cursor, part = await self._keys.wire.execute("ZSCAN", place, cursor, "COUNT", 1000)
+            for member, score in _texts(flat(part)).items():
+                if (known := found.get(member.removeprefix("B ").partition(" ")[0])) is not None:
+                    known[member] = score
+            if int(cursor) == 0:
+                return {cid: [[member, known[member]] for member in sorted(known)] for cid, known in found.items()}
 
-    async def _seen(self, cid: ContinuationId) -> JsonValue:
-        """What it would know again."""
-        place = f"{self._keys.of(cid)}:seen"
-        found: dict[str, str] = {}
-        for pattern in (f"{cid} *", f"B {cid} *"):
-            cursor: Any = 0
-            while True:
-                cursor, part = await self._keys.wire.execute("ZSCAN", place, cursor, "MATCH", pattern, "COUNT", 1000)
-                found |= _texts(flat(part))
-                if int(cursor) == 0:
-                    break
-        return [[member, found[member]] for member in sorted(found)]
+
+def _packed(pack: Sequence[Any], seen: Mapping[str, JsonValue]) -> Packed:
+    (
+        cid,
+        checkpoint,
+        log,
+        x,
+        mail,
+        orders,
+        journal,
+        ledger,
+        entries,
+        heard,
+        ranked,
+        findings,
+        error,
+        born,
+        watched,
+        watches,
+    ) = pack
+    fields = _texts(x)
+    whose = ContinuationId(cid.decode())
+    rest: JsonValue = {
+        "x": {name: value for name, value in fields.items() if name not in _LEFT_BEHIND},
+        "mail": [line.decode() for line in mail],
+        "orders": [line.decode() for line in orders],
+        "findings": [line.decode() for line in findings],
+        "journal": _couples(journal),
+        "ledger": _couples(ledger),
+        "entries": _couples(entries),
+        "heard": _couples(heard),
+        "watches": _couples(watches),
+        "ranked": [_couples(members) for members in ranked],
+        "seen": seen[whose],
+        "error": error.decode(),
+        "born": born.decode(),
+        "watched": _watched(orjson.loads(watched)),
+    }
+    return Packed(
+        cid=whose,
+        name=None,
+        epoch=Epoch(int(fields["ep"])),
+        rev=Rev(int(fields["rev"])),
+        checkpoint=checkpoint,
+        log=tuple(codec.log_line_of(whose, line) for line in log),
+        rest=rest,
+    )
 
 
 def _plan(pack: Packed) -> Mapping[str, Any]:
