@@ -36,7 +36,7 @@ Shutdown = Literal["brutal_kill", "infinity"] | int
 
 WORKER_SHUTDOWN_MS = 5_000  # OTP's default for a worker; a supervisor gets "infinity" for its subtree
 HUNG_MS = 30_000  # by then a swap storm is over; and who computes for so long between two awaits holds up all others
-START_MS = 60_000  # a new process on a loaded 2-core machine takes 0.5 to 3 s; an engine that loads weights up to 40 s
+START_MS = 120_000  # a pager imports litellm; on a machine that is busy with other things that is a minute
 MAX_MS = 86_400_000
 
 _RESERVED = ("incarnation", "spec")  # what a supervisor itself gives to a constructor

@@ -133,5 +133,5 @@ def test_a_whole_tree_survives_its_json() -> None:
 
     assert child_spec(tree.model_dump_json()) == tree
     assert child_spec(tree.model_dump_json(exclude_defaults=True)) == tree
-    assert tree.ready_ms == 3 * 60_000
+    assert tree.ready_ms == 3 * 120_000
     assert [spec.id for spec in tree.walk()] == ["top", "a", "b"]
