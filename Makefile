@@ -9,9 +9,9 @@ CORE_READY := .venv-core/.locked-$(LOCKED)
 PIP := -m pip install --quiet --disable-pip-version-check
 
 # What the core may need, and all that these need; `pip check` below fails when the list is not closed.
-CORE_PACKAGES := annotated-types attrs croniter hypothesis idna iniconfig orjson packaging pluggy pydantic \
-                 pydantic-core pygments pytest pytest-asyncio pytest-timeout python-dateutil six sortedcontainers \
-                 structlog typing-extensions typing-inspection
+CORE_PACKAGES := annotated-types attrs croniter hypothesis idna iniconfig jsonschema jsonschema-specifications orjson \
+                 packaging pluggy pydantic pydantic-core pygments pytest pytest-asyncio pytest-timeout python-dateutil \
+                 referencing rpds-py six sortedcontainers structlog typing-extensions typing-inspection
 CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/unit/test_clock.py \
                  tests/unit/budget tests/unit/continuation tests/unit/policy tests/unit/supervision tests/unit/mesh \
                  tests/unit/field tests/unit/tick tests/unit/tools tests/property)
