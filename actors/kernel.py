@@ -49,7 +49,8 @@ class ServeRanker:
     async def _asked(self, ask: str) -> Mapping[str, float]:
         if self._handle is None:
             await asyncio.to_thread(self._find)
-        answer: Mapping[str, float] = await self._handle.score.remote(ask)
+        handle: Any = self._handle
+        answer: Mapping[str, float] = await handle.score.remote(ask)
         return answer
 
     def _find(self) -> None:

@@ -47,7 +47,7 @@ class McpReader:
             told = await attached.ask({"do": "survey"}, LIMIT_S)
         except (InvalidInput, ToolError) as error:
             raise FeedError(str(error), reason="mcp") from None
-        survey: Mapping[str, Any] = told if isinstance(told, dict) else {}
+        survey: dict[str, Any] = dict(told) if isinstance(told, dict) else {}
         items = [_resource_item(each) for each in survey.get("resources", [])]
         items += self._tools_item(name, survey.get("offers", []))
         notes = [attached.notes.popleft() for _ in range(len(attached.notes))]
