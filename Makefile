@@ -55,7 +55,7 @@ demo: setup
 test-core: export MODEL_STEPS ?= 2000
 
 test: setup lint test-core
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.halves
 
 # What each fault of a provider leads to, by the providers' own logs.
 faults: setup

@@ -18,7 +18,7 @@ from ray.serve import Application
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
 
-from actors.lifecycle import Lifecycle
+from actors.supervised import Supervised
 from maestro import bootstrap
 from maestro.field.kernel import APP
 from maestro.runtime.loops import keep
@@ -32,7 +32,7 @@ Build = Callable[[Mapping[str, object]], Application]
 log = structlog.get_logger()
 
 
-class KernelKeeperActor:
+class KernelKeeperActor(Supervised):
     """One per cluster.
 
     Args:
@@ -41,7 +41,7 @@ class KernelKeeperActor:
     """
 
     def __init__(self, *, incarnation: str, settings: str, app: str) -> None:
-        self._life = Lifecycle(incarnation)
+        super().__init__(incarnation)
         self._settings = Settings.from_json(settings)
         bootstrap.enter_process(self._settings, "kernel-keeper")
         module, _, name = app.partition(":")
@@ -49,22 +49,12 @@ class KernelKeeperActor:
         self._options = self._settings.kernel_options
         self._told: dict[str, JsonValue] = {"state": "NOT_STARTED", "message": "", "replicas": {}}
         self._deployed_at = 0.0
-        self._life.run(self._run())
-
-    async def ready(self) -> dict[str, JsonValue]:
-        return self._life.identity()
-
-    async def watch(self) -> None:
-        await self._life.ended()
-
-    async def stop(self, reason: str) -> None:
-        await self._life.stop(reason)
 
     async def told(self) -> dict[str, JsonValue]:
         """Which engine, in which state, with how many replicas in which states, and what Serve says of it."""
         return {"app": APP, "engine": self._options.engine, **self._told}
 
-    async def _run(self) -> None:
+    async def work(self) -> None:
         async def step() -> int:
             try:
                 await asyncio.to_thread(self._look)

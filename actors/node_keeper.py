@@ -18,14 +18,14 @@ from typing import Any
 
 import ray
 import structlog
-from pydantic import JsonValue
 from ray._private.state import state as ray_state
 from ray.exceptions import RayError
 
 from actors.avoiding import avoid
-from actors.lifecycle import Lifecycle
 from actors.names import NAMESPACE, ROOT, SUPERVISOR_PREFIX
+from actors.opening import patiently
 from actors.root_watch import mind_root
+from actors.supervised import Supervised
 from maestro import bootstrap
 from maestro.runtime import residence
 from maestro.runtime.loops import keep
@@ -55,7 +55,7 @@ class Worker:
     supervisor: str
 
 
-class NodeKeeperActor:
+class NodeKeeperActor(Supervised):
     """One per cluster.
 
     Args:
@@ -63,25 +63,15 @@ class NodeKeeperActor:
     """
 
     def __init__(self, *, incarnation: str, settings: str) -> None:
-        self._life = Lifecycle(incarnation)
+        super().__init__(incarnation)
         self._settings = Settings.from_json(settings)
         self._since: Mapping[Worker, float] = {}
         """Who stands on a node that is to be left, and since when."""
         bootstrap.enter_process(self._settings, "node-keeper")
-        self._life.run(self._run())
-        self._life.run(mind_root(HUNG_MS))  # nobody above the root can
+        self.life.run(mind_root(HUNG_MS))  # nobody above the root can
 
-    async def ready(self) -> dict[str, JsonValue]:
-        return self._life.identity()
-
-    async def watch(self) -> None:
-        await self._life.ended()
-
-    async def stop(self, reason: str) -> None:
-        await self._life.stop(reason)
-
-    async def _run(self) -> None:
-        at = await bootstrap.install(self._settings)
+    async def work(self) -> None:
+        at = await patiently(lambda: bootstrap.install(self._settings))
 
         async def step() -> int:
             try:
@@ -102,7 +92,7 @@ class NodeKeeperActor:
         await avoid(left)
         await at.backend.nodes.see(seen)
         labels = {name: pool.resources.labels for name, pool in self._settings.all_pools.items()}
-        await residence.hold_unserved(at, seen, labels, self._life.incarnation)
+        await residence.hold_unserved(at, seen, labels, self.life.incarnation)
         await residence.thaw_served(at, seen, labels)
         await self._empty([worker for worker in workers if worker.node in left])
 
@@ -117,7 +107,7 @@ class NodeKeeperActor:
             elif now - self._since[worker] > grace_s:
                 log.warning("it does not retire", actor=worker.id)
                 await (await _actor(worker.supervisor)).terminate_child.remote(worker.id)
-        me = self._life.incarnation.partition("#")[0]
+        me = self.life.incarnation.partition("#")[0]
         for supervisor, ids in sorted(by_supervisor.items(), key=lambda item: me in item[1]):
             log.info("workers leave their node", supervisor=supervisor, workers=ids)
             handle = await _actor(supervisor)

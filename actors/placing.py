@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import ray
-from pydantic import JsonValue
 from ray.exceptions import RayError
 
 from actors.avoiding import NODE_ID
 from actors.continuation import CONTINUATION_ACTOR
-from actors.lifecycle import Lifecycle
 from actors.names import NAMESPACE
+from actors.opening import patiently
 from actors.setting_aside import Aside
 from actors.standing import living_nodes, load_of, own_actor, own_asks
+from actors.supervised import Supervised
 from maestro import bootstrap
 from maestro.runtime.backend import Backend
 from maestro.runtime.capacity import counted, waiting_alone
@@ -36,7 +36,7 @@ ROOM_MS = 500
 """Between two looks while somebody waits for room."""
 
 
-class PlacerActor:
+class PlacerActor(Supervised):
     """Asks the supervisor of the pools for actors of their own.
 
     Args:
@@ -45,25 +45,15 @@ class PlacerActor:
     """
 
     def __init__(self, *, incarnation: str, settings: str, supervisor: str) -> None:
-        self._life = Lifecycle(incarnation)
+        super().__init__(incarnation)
         self._settings_json = settings
         self._settings = Settings.from_json(settings)
         self._supervisor = supervisor
         bootstrap.enter_process(self._settings, "placer")
-        self._life.run(self._run())
 
-    async def ready(self) -> dict[str, JsonValue]:
-        return self._life.identity()
-
-    async def watch(self) -> None:
-        await self._life.ended()
-
-    async def stop(self, reason: str) -> None:
-        await self._life.stop(reason)
-
-    async def _run(self) -> None:
-        at = await bootstrap.install(self._settings)
-        backend, aside = at.backend, Aside(at, self._life.incarnation)
+    async def work(self) -> None:
+        at = await patiently(lambda: bootstrap.install(self._settings))
+        backend, aside = at.backend, Aside(at, self.life.incarnation)
 
         async def step() -> int:
             alone = waiting_alone(await counted(backend))

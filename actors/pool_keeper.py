@@ -24,8 +24,8 @@ from pydantic import JsonValue
 from ray.exceptions import RayError
 
 from actors.continuation import CONTINUATION_ACTOR
-from actors.lifecycle import Lifecycle
 from actors.names import NAMESPACE, POOL_KEEPER
+from actors.opening import patiently
 from actors.standing import (
     MEMBER,
     OWN_ACTOR,
@@ -37,6 +37,7 @@ from actors.standing import (
     standing,
     with_idle_times,
 )
+from actors.supervised import Supervised
 from maestro import bootstrap
 from maestro.runtime.backend import Backend
 from maestro.runtime.capacity import LACKING, counted, demand_of, waiting_alone
@@ -53,7 +54,7 @@ REFUSED_S = 10.0  # after a start that failed: what it lacked will hardly be the
 log = structlog.get_logger()
 
 
-class PoolKeeperActor:
+class PoolKeeperActor(Supervised):
     """Asks the supervisor of the pools for more actors, and actors to retire.
 
     Args:
@@ -62,7 +63,7 @@ class PoolKeeperActor:
     """
 
     def __init__(self, *, incarnation: str, settings: str, supervisor: str) -> None:
-        self._life = Lifecycle(incarnation)
+        super().__init__(incarnation)
         self._settings_json = settings
         self._settings = Settings.from_json(settings)
         self._supervisor = supervisor
@@ -70,19 +71,9 @@ class PoolKeeperActor:
         self._refused: dict[str, float] = {}
         self._retiring: set[tuple[str, str]] = set()
         bootstrap.enter_process(self._settings, POOL_KEEPER)
-        self._life.run(self._run())
 
-    async def ready(self) -> dict[str, JsonValue]:
-        return self._life.identity()
-
-    async def watch(self) -> None:
-        await self._life.ended()
-
-    async def stop(self, reason: str) -> None:
-        await self._life.stop(reason)
-
-    async def _run(self) -> None:
-        backend = await bootstrap.open_store(self._settings)
+    async def work(self) -> None:
+        backend = await patiently(lambda: bootstrap.open_store(self._settings))
 
         async def step() -> int:
             await self._look(backend)

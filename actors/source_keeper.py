@@ -7,11 +7,11 @@ import asyncio
 from typing import Any
 
 import ray
-from pydantic import JsonValue
 
-from actors.lifecycle import Lifecycle
 from actors.names import NAMESPACE, source_actor
+from actors.opening import patiently
 from actors.sources import FEED_SOURCE
+from actors.supervised import Supervised
 from maestro import bootstrap
 from maestro.mesh.source import SourceRecord
 from maestro.runtime.backend import Backend
@@ -23,7 +23,7 @@ SOURCE_KEEPER_ACTOR = "actors.source_keeper:SourceKeeperActor"
 LOOK_MS = 1_000
 
 
-class SourceKeeperActor:
+class SourceKeeperActor(Supervised):
     """Asks the supervisor of the sources for one actor per record.
 
     Args:
@@ -32,24 +32,14 @@ class SourceKeeperActor:
     """
 
     def __init__(self, *, incarnation: str, settings: str, supervisor: str) -> None:
-        self._life = Lifecycle(incarnation)
+        super().__init__(incarnation)
         self._settings_json = settings
         self._settings = Settings.from_json(settings)
         self._supervisor = supervisor
         bootstrap.enter_process(self._settings, "source-keeper")
-        self._life.run(self._run())
 
-    async def ready(self) -> dict[str, JsonValue]:
-        return self._life.identity()
-
-    async def watch(self) -> None:
-        await self._life.ended()
-
-    async def stop(self, reason: str) -> None:
-        await self._life.stop(reason)
-
-    async def _run(self) -> None:
-        backend = await bootstrap.open_store(self._settings)
+    async def work(self) -> None:
+        backend = await patiently(lambda: bootstrap.open_store(self._settings))
         for subject, url in self._settings.feeds.items():
             await _know(backend, subject, url)
 

@@ -67,13 +67,20 @@ def _ours(settings: Settings) -> Sequence[psutil.Process]:
 
 
 def _memory_mib(processes: Sequence[psutil.Process]) -> dict[int, float]:
-    return {process.pid: process.memory_full_info().pss / MIB for process in processes}
+    return {process.pid: _pss_mib(process) for process in processes}
+
+
+def _pss_mib(process: psutil.Process) -> float:
+    try:
+        return process.memory_full_info().pss / MIB
+    except psutil.NoSuchProcess:  # an idle worker has ended since: it takes nothing
+        return 0.0
 
 
 def _by_kind(processes: Sequence[psutil.Process]) -> Counter[str]:
     mib: Counter[str] = Counter()
     for process in processes:
-        mib[_kind(process)] += process.memory_full_info().pss / MIB
+        mib[_kind(process)] += _pss_mib(process)
     return mib
 
 
@@ -94,9 +101,16 @@ def _command(process: psutil.Process) -> list[str]:
 
 def _cpu_share(processes: Sequence[psutil.Process], for_s: float) -> float:
     """Of one core, what all of them took together."""
-    before = sum(sum(process.cpu_times()[:2]) for process in processes)
+    before = {process: _cpu_s(process) for process in processes}
     time.sleep(for_s)
-    return (sum(sum(process.cpu_times()[:2]) for process in processes) - before) / for_s
+    return sum(max(_cpu_s(process) - had, 0.0) for process, had in before.items()) / for_s
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        return sum(process.cpu_times()[:2])
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 if __name__ == "__main__":

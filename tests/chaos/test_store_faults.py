@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import shutil
 import signal
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -50,22 +48,6 @@ class Clockwork(Behaviour[Alarms]):
     async def on_timer(self, tick: Tick[Alarms], timer_id: str) -> Closing | None:
         tick.state.fired.append(timer_id)
         return Sleep.until_woken()
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="mf-", dir="/tmp"))  # a socket's path must be short
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
-
-
-@pytest.fixture
-async def store(folder: Path) -> AsyncIterator[StoreChild]:
-    child = StoreChild(folder / "store")
-    await child.start()
-    yield child
-    child.signal(signal.SIGCONT)
-    await child.kill()
 
 
 @contextlib.asynccontextmanager

@@ -3,9 +3,7 @@
 import asyncio
 import shutil
 import sys
-import tempfile
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,21 +28,6 @@ MESSAGES = 200
 
 class Listener(Behaviour[NoState]):
     """Does nothing, whatever it hears."""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="mf-", dir="/tmp"))  # a socket's path must be short
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
-
-
-@pytest.fixture
-async def store(folder: Path) -> AsyncIterator[StoreChild]:
-    child = StoreChild(folder / "store")
-    await child.start()
-    yield child
-    await child.kill()
 
 
 def settings_for(folder: Path, store: StoreChild, fsync: str = "always") -> Settings:

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import pytest
 
 from actors import cluster, keeping
+from actors.joining import forget_token
 from actors.local_ray import Place
 from actors.processes import find, lives
 from maestro.adapters.redis import server
@@ -37,6 +39,7 @@ ROOT_FOLDER = Path(__file__).parents[2]
 COMMAND_S = float(os.environ.get("COMMAND_S", "240"))  # a machine that is shared may need more
 WITHIN_S = 90.0
 THE_PARTITION = Partition(0)
+RAY_AT_FIRST = {name: text for name, text in os.environ.items() if name.startswith("RAY_")}
 T = TypeVar("T")
 
 
@@ -224,6 +227,19 @@ def site(**given: object) -> Iterator[Site]:
     finally:
         made.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_token_of_another() -> Iterator[None]:
+    """Who joined a cluster of ours carries its token; a Ray that a later module starts in this process has none.
+
+    What the session began with is the measure, not the module: a session's installation joins before its first module.
+    """
+    yield
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        del os.environ[name]
+    os.environ.update(RAY_AT_FIRST)
+    forget_token()
 
 
 def eventually(

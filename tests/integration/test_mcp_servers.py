@@ -39,7 +39,6 @@ async def local(tmp_path: Path) -> AsyncIterator[Shop]:
 
 
 @pytest.mark.spec("04.5")
-@pytest.mark.shows("5.1")
 async def test_nothing_is_on_until_a_person_has_approved_it_and_then_it_is_called(shop: Shop) -> None:
     assert shop.servers.shelf.tools == {}
     offers = await shop.servers.offers("shop")
@@ -95,7 +94,6 @@ async def test_a_server_sees_no_credential_but_its_own_and_ends_with_its_bridge(
     await gone(told["pid"])
 
 
-@pytest.mark.shows("5.1")
 async def test_what_a_server_has_changed_is_off_until_it_is_approved_again(local: Shop) -> None:
     (local.folder / "poisoned").touch()
     with pytest.raises(ToolDenied, match="price is not what was approved: its server has changed it"):

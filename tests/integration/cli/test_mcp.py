@@ -23,7 +23,6 @@ def entry(file: Path, town: Town, may: str) -> None:
     )
 
 
-@pytest.mark.shows("5.1")
 def test_what_was_looked_at_is_approved_and_nothing_else(
     maestro: Ask, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
