@@ -137,8 +137,8 @@ bench-field: setup
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml
 lock:
-	$(LOCK) --extra local --extra dev --extra ui -o requirements.lock
-	$(LOCK) --extra local --extra ui --extra gpu -o requirements-gpu.lock
+	$(LOCK) --extra local --extra dev -o requirements.lock
+	$(LOCK) --extra local --extra gpu -o requirements-gpu.lock
 
 clean:
 	rm -rf .venv .venv-core .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
