@@ -22,7 +22,7 @@ from ray.serve.context import _get_global_client
 from actors.blueprint import KERNEL_APP, KERNEL_KEEPER_ACTOR, tree
 from actors.kernel import ServeRanker
 from actors.kernel_keeper import KernelKeeperActor
-from actors.names import KERNEL_KEEPER, NAMESPACE
+from actors.names import KERNEL_KEEPER
 from maestro.adapters.memory.backend import backend_over, empty_memory
 from maestro.behaviours.counter import Counter
 from maestro.clock import ManualClock
@@ -32,12 +32,12 @@ from maestro.field.ranker import Ranker
 from maestro.runtime.fieldview import field_rows
 from maestro.settings import Settings
 from tests.contract.ranking import GOAL, OFF, ON, RankerContract
+from tests.e2e.own_ray import own_ray
 from tests.e2e.support import eventually
 from tests.stage import Stage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(500)]
 
-ROOT_FOLDER = Path(__file__).parents[2]
 WITHIN_S = 200.0
 LOOK_S = 0.5
 STATIONS = itertools.count(1)
@@ -53,22 +53,11 @@ def settings() -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 def keeper(settings: Settings) -> Iterator[Any]:
     """A keeper in a cluster of its own, and the kernel that it had deployed."""
-    ray.init(
-        address="local",
-        _temp_dir=str(settings.home.parent / "ray"),
-        num_cpus=2,
-        include_dashboard=False,
-        namespace=NAMESPACE,
-        log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": str(ROOT_FOLDER)}},
-    )
-    try:
+    with own_ray(settings.home.parent):
         made = new_keeper(settings, "1")
         becomes(made, "RUNNING")
         yield made
         serve.shutdown()
-    finally:
-        ray.shutdown()
 
 
 def new_keeper(settings: Settings, number: str) -> Any:

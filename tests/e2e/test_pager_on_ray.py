@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from ray.exceptions import ActorDiedError
 
 from actors import children
-from actors.names import NAMESPACE
 from actors.pager import PAGER
 from maestro.budget.vector import BudgetVector
 from maestro.errors import AuthRefused
@@ -26,10 +24,9 @@ from maestro.policy.gradient import Step, Tier
 from maestro.settings import Settings
 from maestro.supervision.spec import ChildSpec
 from maestro.testing.provider import FakeProvider, Say, Status, Trickle
+from tests.e2e.own_ray import own_ray
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
-
-ROOT_FOLDER = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +38,8 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cluster(folder: Path) -> Iterator[None]:
-    ray.init(
-        address="local",
-        _temp_dir=str(folder / "ray"),
-        num_cpus=2,
-        include_dashboard=False,
-        namespace=NAMESPACE,
-        log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": str(ROOT_FOLDER)}},
-    )
-    yield
-    ray.shutdown()
+    with own_ray(folder):
+        yield
 
 
 def spec(home: Path, fake: FakeProvider) -> ChildSpec:

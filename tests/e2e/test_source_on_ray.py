@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from ray.exceptions import ActorDiedError
 
 from actors import children
 from actors.exits import StartFailed
-from actors.names import NAMESPACE, source_actor
+from actors.names import source_actor
 from actors.sources import FEED_SOURCE
 from maestro.cli.demo.feed import DemoFeed
 from maestro.supervision.spec import ChildSpec
+from tests.e2e.own_ray import own_ray
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
-ROOT_FOLDER = Path(__file__).parents[2]
 WITHIN_S = 30.0
 
 
@@ -35,17 +34,8 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cluster(folder: Path) -> Iterator[None]:
-    ray.init(
-        address="local",
-        _temp_dir=str(folder / "ray"),
-        num_cpus=2,
-        include_dashboard=False,
-        namespace=NAMESPACE,
-        log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": str(ROOT_FOLDER)}},
-    )
-    yield
-    ray.shutdown()
+    with own_ray(folder):
+        yield
 
 
 def spec(**settings: str) -> ChildSpec:

@@ -29,10 +29,10 @@ from maestro.settings import Settings
 from maestro.supervision import ChildSpec, Intensity, Pace
 from maestro.supervision.roster import RosterEntry
 from tests.e2e.family import OBITUARIES, ElsewhereClaim
+from tests.e2e.own_ray import own_ray
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
-ROOT_FOLDER = Path(__file__).parents[2]
 THERMOMETER = "tests.e2e.family:Thermometer"
 MOURN = "tests.e2e.family:mourn"
 PATIENT = Intensity(max_restarts=10, max_seconds=60)
@@ -57,18 +57,8 @@ def settings(folder: Path) -> Iterator[Settings]:
 
 @pytest.fixture(scope="module")
 def cluster(folder: Path) -> Iterator[None]:
-    environment = {"PYTHONPATH": str(ROOT_FOLDER), OBITUARIES: str(folder / "obituaries")}
-    ray.init(
-        address="local",
-        _temp_dir=str(folder / "ray"),
-        num_cpus=2,
-        include_dashboard=False,
-        namespace=NAMESPACE,
-        log_to_driver=False,
-        runtime_env={"env_vars": environment},
-    )
-    yield
-    ray.shutdown()
+    with own_ray(folder, **{OBITUARIES: str(folder / "obituaries")}):
+        yield
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -28,7 +28,8 @@ from maestro.settings import Settings
 from maestro.supervision.spec import ChildSpec
 from maestro.warehouse.stock import BEGINNING
 from tests.chaos.patrons import Reader
-from tests.e2e.support import ROOT_FOLDER, THE_PARTITION
+from tests.e2e.own_ray import own_ray
+from tests.e2e.support import THE_PARTITION
 from tests.stage import CHARGE_USD_MICROS, PLENTY, Stage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -48,18 +49,9 @@ def settings() -> Iterator[Settings]:
     settings = Settings.load(home=home / "h", clock="virtual")
     server.ensure(settings.home)
     try:
-        ray.init(
-            address="local",
-            _temp_dir=str(home / "ray"),
-            num_cpus=2,
-            include_dashboard=False,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            runtime_env={"env_vars": {"PYTHONPATH": str(ROOT_FOLDER)}},
-        )
-        yield settings
+        with own_ray(home):
+            yield settings
     finally:
-        ray.shutdown()
         server.purge(settings.home)
         shutil.rmtree(home, ignore_errors=True)
 
