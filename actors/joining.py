@@ -1,8 +1,9 @@
 """Joining a Ray cluster as a driver: token, loopback address, namespace; and asking whether one answers.
 
-Two of Ray's ways need care, both read once at import: the token mode, which `ray.init` with an explicit address never
-turns on by itself; and the address, in which Ray replaces 127.0.0.1 by the machine's own, unless it believes that
-there is one machine only. That belief also decides whether the ports of a new head listen on loopback alone.
+Three of Ray's ways need care. Two are read once at import: the token mode, which `ray.init` with an explicit address
+never turns on by itself; and the address, in which Ray replaces 127.0.0.1 by the machine's own, unless it believes that
+there is one machine only. That belief also decides whether the ports of a new head listen on loopback alone. And what
+the cluster warns every driver of, Ray prints on stdout, whatever `log_to_driver` says: in the midst of our JSON.
 """
 
 import contextlib
@@ -10,9 +11,12 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import ray
+import structlog
 from ray._private import ray_constants
+from ray._private import worker as ray_worker
 from ray._raylet import (  # type: ignore[attr-defined]  # a compiled module without types
     AuthenticationTokenLoader,  # pyright: ignore[reportAttributeAccessIssue]
     Config,  # pyright: ignore[reportAttributeAccessIssue]
@@ -26,6 +30,10 @@ from maestro.errors import ClusterError
 
 ONE_MACHINE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """0 keeps Ray on 127.0.0.1, on Linux too."""
+_PRINTS = "print_to_stdstream"
+"""What Ray's listening thread calls by its name (ray._private.worker, 2.60); a test of the local cluster holds it."""
+
+log = structlog.get_logger()
 
 
 def shell_environment(address: str, token_file: Path) -> Mapping[str, str]:
@@ -64,11 +72,18 @@ def join(address: str, *, local: bool) -> None:
         if joined != address:
             raise ClusterError(f"this process is a driver of {joined} already", hint=f"leave it to join {address}")
         return
+    setattr(ray_worker, _PRINTS, _log_warnings)
     try:
         with _one_machine() if local else contextlib.nullcontext():
             ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(f"cannot join Ray at {address}: {error}", hint="run `maestro up`") from error
+
+
+def _log_warnings(data: Mapping[str, Any], ignore_prefix: bool) -> None:  # noqa: ARG001 - Ray's own signature
+    """A warning of the cluster is in the log, and on no stream of the program's."""
+    for text in data["lines"]:
+        log.warning("Ray warns", text=text)
 
 
 def answers(address: str, patience_s: float) -> bool:

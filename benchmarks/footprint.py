@@ -8,8 +8,9 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -48,14 +49,17 @@ def _measure(watch_s: float) -> Outcome:
 def taken(settings: Settings, watch_s: float) -> Outcome:
     """What the installation of those settings takes now; its share of a core over the next seconds."""
     ours = _ours(settings)
-    memory, cpu = _memory_mib(ours), _cpu_share(ours, watch_s)
-    by_kind = _by_kind(ours)
+    by_kind: dict[str, float] = defaultdict(float)
+    for kind, mib in _memory(ours):
+        by_kind[kind] += mib
+    cpu = _cpu_share(ours, watch_s)
     rows = (
         Row(PROCESSES, "", len(ours), None, None),
-        Row(MEMORY, "MiB", sum(memory.values()), None, None),
+        Row(MEMORY, "MiB", sum(by_kind.values()), None, None),
         Row(SHARE, "%", 100 * cpu, None, Goal("<= 25 %", at_most=25, absolute=True)),
     )
-    return Outcome("footprint", rows, {"mib_by_kind": {kind: round(mib, 1) for kind, mib in by_kind.most_common()}})
+    most_first = sorted(by_kind.items(), key=lambda held: -held[1])
+    return Outcome("footprint", rows, {"mib_by_kind": {kind: round(mib, 1) for kind, mib in most_first}})
 
 
 def _ours(settings: Settings) -> Sequence[psutil.Process]:
@@ -66,22 +70,11 @@ def _ours(settings: Settings) -> Sequence[psutil.Process]:
     return [process for process in found.values() if process.is_running()]
 
 
-def _memory_mib(processes: Sequence[psutil.Process]) -> dict[int, float]:
-    return {process.pid: _pss_mib(process) for process in processes}
-
-
-def _pss_mib(process: psutil.Process) -> float:
-    try:
-        return process.memory_full_info().pss / MIB
-    except psutil.NoSuchProcess:  # an idle worker has ended since: it takes nothing
-        return 0.0
-
-
-def _by_kind(processes: Sequence[psutil.Process]) -> Counter[str]:
-    mib: Counter[str] = Counter()
+def _memory(processes: Sequence[psutil.Process]) -> Iterator[tuple[str, float]]:
+    """Kind and MiB of each that lives still; one that has ended since takes nothing."""
     for process in processes:
-        mib[_kind(process)] += _pss_mib(process)
-    return mib
+        with suppress(psutil.NoSuchProcess):
+            yield _kind(process), process.memory_full_info().pss / MIB
 
 
 def _kind(process: psutil.Process) -> str:
@@ -108,7 +101,7 @@ def _cpu_share(processes: Sequence[psutil.Process], for_s: float) -> float:
 
 def _cpu_s(process: psutil.Process) -> float:
     try:
-        return sum(process.cpu_times()[:2])
+        return float(sum(process.cpu_times()[:2]))
     except psutil.NoSuchProcess:
         return 0.0
 

@@ -192,6 +192,25 @@ except ray.exceptions.AuthenticationError:
     assert python(folder, program).strip() == "refused"
 
 
+def test_what_ray_warns_every_driver_of_is_logged_and_not_printed_among_our_answers(folder: Path, settings: Settings):
+    program = """
+import json, sys, time
+import ray
+from ray._private.utils import push_error_to_driver
+from structlog.testing import capture_logs
+from actors import cluster
+from maestro.settings import Settings
+cluster.connect(Settings.from_json(sys.argv[1]))
+deadline = time.monotonic() + 30
+with capture_logs() as heard:
+    while not any("a word to all" in line.get("text", "") for line in heard) and time.monotonic() < deadline:
+        push_error_to_driver(ray._private.worker.global_worker, "warning", "a word to all")
+        time.sleep(0.1)
+print(json.dumps({"heard": heard[0]["event"]}))
+"""
+    assert json.loads(python(folder, program, settings.to_json())) == {"heard": "Ray warns"}
+
+
 def test_rays_own_commands_work_with_the_environment_that_we_tell(settings: Settings):
     told = {**os.environ, **cluster.environment(settings)}
     ray_command = Path(sys.executable).parent / "ray"
