@@ -217,7 +217,9 @@ def log_line(
 
 
 def findings(lines: Sequence[bytes]) -> list[dict[str, JsonValue]]:
-    return [orjson.loads(line) for line in lines]
+    """As they were kept, each marked with whether it rests on nothing (`without_evidence`)."""
+    kept = map(orjson.loads, lines)
+    return [{**finding, "without_evidence": not finding.get("evidence")} for finding in kept]
 
 
 def _hold(view: View) -> str | None:

@@ -1,0 +1,179 @@
+"""The pane for everybody: by keyboard, by what reads it aloud, on a phone, by several people at once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.pane.theatre import PHONE, Seat, Theatre, eventually
+
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
+"""Deque's checker, as `make ui` copied it; not part of the package."""
+VIEWS = ("findings", "timeline", "waits", "away", "costs", "system", "swarm", "field")
+SERIOUS = ("serious", "critical")
+
+
+@pytest.fixture(scope="module")
+def theatre() -> Iterator[Theatre]:
+    with Theatre() as opened:
+        opened.scout("Watch for planning and memory", name="watcher")
+        for title in ("Planning with small models", "Memory that forgets", "<b>Bold</b> memory"):
+            opened.item(title)
+        for ask in ("approval", "question", "finish", "fail"):
+            opened.start(ask, name=f"one-{ask}")
+        yield opened
+
+
+@pytest.mark.spec("06.11")
+@pytest.mark.shows("8.6")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_has_no_serious_finding_in_any_view(browser: Browser, theatre: Theatre, scheme: str) -> None:
+    seat = Seat(browser, theatre, color_scheme=scheme)
+    page, found = seat.page, list[str]()
+    for view in VIEWS:
+        page = seat.look(f"?view={view}&id={_watcher(seat)}")
+        page.wait_for_timeout(400)
+        found += [f"{view}: {one}" for one in _serious(page)]
+    for key in ("?", "K"):
+        page.keyboard.press(key)
+        page.wait_for_selector("dialog[open]")
+        found += [f"dialog {key}: {one}" for one in _serious(page)]
+        page.keyboard.press("Escape")
+        page.wait_for_selector("dialog", state="detached")
+    seat.close()
+    assert found == []
+
+
+@pytest.mark.spec("06.11")
+def test_on_a_phone_nothing_is_wider_than_the_page_and_every_view_is_reached(
+    browser: Browser, theatre: Theatre
+) -> None:
+    seat = Seat(browser, theatre, PHONE, has_touch=True)
+    for view in VIEWS:
+        page = seat.look(f"?view={view}&id={_watcher(seat)}")
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+    page = seat.look("?view=findings")
+    page.get_by_role("navigation", name="Views").get_by_role("link", name="Swarm").tap()
+    expect(page.get_by_role("treegrid")).to_be_visible()
+    page.locator(".strip", has_text="watcher").tap()
+    expect(page.get_by_role("heading", level=1)).to_have_text("watcher")
+    page.get_by_role("navigation", name="Views").get_by_role("link", name="Field").tap()
+    expect(page.locator("[data-entry]").first).to_be_visible()
+    assert seat.complaints == []
+    seat.close()
+
+
+@pytest.mark.spec("06.7")
+def test_of_two_people_who_answer_the_first_counts_and_the_second_is_told(browser: Browser, theatre: Theatre) -> None:
+    cid = theatre.start("approval", name="contested")
+    first, second = Seat(browser, theatre), Seat(browser, theatre)
+    for seat in (first, second):
+        seat.look("?view=waits")
+    mine = "li.wait:has-text('contested')"
+    second.page.locator(mine).wait_for()
+
+    first.page.locator(mine).get_by_role("button", name="Approve", exact=True).click()
+    expect(first.page.get_by_role("main")).to_contain_text("Approve: done")
+    second.page.locator(mine).get_by_role("button", name="Deny").click()
+    expect(second.page.locator(f"{mine} [role=alert]")).to_contain_text("already")
+
+    theatre.settle()
+    answers = theatre.shown(cid)["state"]
+    assert isinstance(answers, dict)
+    assert str(answers["answers"]).count("decision") == 1
+    assert "approved" in str(answers["answers"])
+    for seat in (first, second):
+        seat.close()
+
+
+@pytest.mark.shows("8.6")
+@pytest.mark.parametrize(("key", "ask"), [("a", "approval"), ("d", "approval"), ("r", "question")])
+def test_a_question_is_answered_by_keys_alone(browser: Browser, theatre: Theatre, key: str, ask: str) -> None:
+    cid = theatre.start(ask, name=f"keys-{key}")
+    seat = Seat(browser, theatre)
+    page = seat.look()
+    page.keyboard.press("3")
+    page.locator(f"li.wait:has-text('keys-{key}')").wait_for()
+    for _ in range(80):
+        if page.evaluate(
+            f"document.activeElement.matches('li.wait') && document.activeElement.textContent.includes('keys-{key}')"
+        ):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press(key)
+    if key == "r":
+        page.keyboard.type("The appendix, yes")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+
+    def answered() -> bool:
+        theatre.settle()
+        return theatre.shown(cid)["activity"] == "done"
+
+    eventually(answered, page)
+    seat.close()
+
+
+def test_an_approval_says_what_happens_at_timeout_and_is_edited_before_it_is_given(
+    browser: Browser, theatre: Theatre
+) -> None:
+    cid = theatre.start("approval", name="edited")
+    seat = Seat(browser, theatre)
+    page = seat.look("?view=waits")
+    wait = page.locator("li.wait:has-text('edited')")
+    expect(wait.locator(".fate")).to_contain_text("in 23 h")
+    expect(wait.locator(".fate")).to_contain_text("it counts as denied")
+
+    wait.get_by_role("button", name="Edit, then approve").click()
+    wait.get_by_label("Arguments to approve instead").fill('{"to": "ana@example.org", "text": "shorter"}')
+    wait.get_by_role("button", name="Approve as edited").click()
+
+    def given() -> bool:
+        theatre.settle()
+        return "ana@example.org" in str(theatre.shown(cid)["state"])
+
+    eventually(given, page)
+    seat.close()
+
+
+def test_help_lists_every_control_and_its_key(browser: Browser, theatre: Theatre) -> None:
+    seat = Seat(browser, theatre)
+    page = seat.look()
+    page.keyboard.press("?")
+    told = page.get_by_role("dialog").inner_text()
+    for word in (
+        "Fork",
+        "Re-budget",
+        "Merge",
+        "Migrate",
+        "Freeze",
+        "Thaw",
+        "Wake",
+        "Cancel",
+        "Kill",
+        "Approve",
+        "Deny",
+    ):
+        assert word in told
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    seat.close()
+
+
+def _watcher(seat: Seat) -> str:
+    found = seat.page.request.get(f"{seat.theatre.url}/v1/continuations?q=watcher").json()["items"]
+    return str(found[0]["id"])
+
+
+def _serious(page: Page) -> list[str]:
+    page.evaluate(AXE)
+    told: dict[str, Any] = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']} {one['nodes'][0]['target']} {one['nodes'][0]['failureSummary'][:200]}"
+        for one in told["violations"]
+        if one["impact"] in SERIOUS
+    ]
