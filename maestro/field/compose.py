@@ -32,6 +32,7 @@ from maestro.field.layout import (
 from maestro.field.manifest import (
     MESSAGE_TOKENS,
     Composed,
+    Freshness,
     Manifest,
     ManifestLine,
     Message,
@@ -73,6 +74,7 @@ def compose(
     *,
     policy: Compression = Compression.SMART,
     hidden: Mapping[str, int] = NOBODY,
+    freshness: Freshness | None = None,
 ) -> Composed:
     """The request that asks `question` with as much of the field's top as fits.
 
@@ -82,6 +84,7 @@ def compose(
         digest: of unread mail; may be empty.
         budget_tokens: what the window leaves for the request.
         hidden: source -> how many of its entries somebody hid: their number stays where they were.
+        freshness: how far the field has come, for the manifest; no word of it is in the request.
     Raises:
         ContextOverflow: system, pinned entries, digest and question alone need more.
     """
@@ -107,6 +110,7 @@ def compose(
         tokens=_cost(system, parts),
         left_out=len(ranked) - len(chosen),
         content_hash=sha256(orjson.dumps([_text(system), *(it.model_dump() for it in messages)])),
+        freshness=freshness,
     )
     return Composed(messages, _text(system), manifest)
 

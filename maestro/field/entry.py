@@ -52,6 +52,8 @@ class Provenance(BaseModel):
     subject: str | None = None
     continuation: ContinuationId | None = None
     tool: str | None = None
+    found: Literal["near", "linked"] | None = None
+    """How it came into the field, where nobody had asked for it: near the goal, or linked to what is there."""
 
 
 class Entry(BaseModel):

@@ -122,6 +122,7 @@ def reason_of(weighed: Weighed) -> str:
     entry = weighed.entry
     if entry.state is EntryState.PINNED:
         return "pinned"
+    found = f", {entry.provenance.found} the goal" if entry.provenance.found else ""
     degraded = ", ranked while the ranker was away" if entry.degraded else ""
     others = f", stands for {' '.join(weighed.stands_for)}" if weighed.stands_for else ""
-    return f"score {entry.score:.2f}, reinforced {entry.reinforcements} times{degraded}{others}"
+    return f"score {entry.score:.2f}, reinforced {entry.reinforcements} times{found}{degraded}{others}"

@@ -57,6 +57,19 @@ class Span(_Shape):
     """SHA-256 of the bytes."""
 
 
+class Freshness(_Shape):
+    """How far the field had come when the call was composed: events are counted in its partition."""
+
+    told: int
+    complete: int
+    """All that was told up to this event and asked for has its place in the field."""
+    waited_ms: int = 0
+    """How long the oldest of what was not there yet had waited."""
+    looked: int | None = None
+    """Events that it was looked through for what is near the goal; None where nobody looked."""
+    stale: bool = False
+
+
 class Manifest(_Shape):
     """What of the field one call saw, in order; kept with the call."""
 
@@ -73,11 +86,14 @@ class Manifest(_Shape):
     """sha256 of system and messages."""
     answer_schema_hash: str | None = None
     """sha256 of the JSON schema, keys sorted, that the answer has to fit."""
+    freshness: Freshness | None = None
+    """None in calls made before it was kept."""
 
     @property
     def hash(self) -> str:
         """sha256 of this manifest; two calls with the same hash saw the same text."""
-        return sha256(orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS))
+        told = self.model_dump(mode="json", exclude={"freshness"} if self.freshness is None else None)
+        return sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The index of vectors in FAISS, the only room that imports it."""
