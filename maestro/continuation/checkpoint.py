@@ -24,6 +24,7 @@ from maestro.continuation.expiry import expires_at
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.lifecycle import TERMINAL, Hold, Status
 from maestro.continuation.merging import Disagreement
+from maestro.continuation.remembered import NOTHING_REMEMBERED, ToolMemory
 from maestro.continuation.supervision import Restart, Supervision
 from maestro.continuation.wait import WaitFor
 from maestro.errors import IntegrityError
@@ -31,6 +32,8 @@ from maestro.ids import ContinuationId, EntryId, Epoch, Rev, TenantId, TimeMs
 
 GENESIS = "0" * 64
 """The previous hash of a first record."""
+Durability = Literal["always", "everysec", "replicated"]
+"""What an acknowledged write survives, see docs/how-to/spread-the-store.md."""
 
 
 class _Shape(BaseModel):
@@ -116,6 +119,7 @@ class Checkpoint(_Shape):
     """True when what it last did came of untrusted input: its own timers and children bring no trust."""
     edits: dict[EntryId, Edit] = {}
     """What was decided about how entries of its field are shown."""
+    tools: ToolMemory = NOTHING_REMEMBERED
     result: JsonValue = None
     created_at_ms: TimeMs
     updated_at_ms: TimeMs
@@ -185,6 +189,8 @@ class LogRecord(_Shape):
     patch: list[JsonValue]
     autonomous_decision: str | None = None
     """What was decided in place of a person, because nobody did in time."""
+    durability: Durability = "always"
+    """What its commit survives: a power cut, all but the last second of one, or the loss of the primary."""
 
     @property
     def woken_by(self) -> TriggerNote | None:

@@ -56,6 +56,8 @@ class Control(StrEnum):
     """Somebody's child is yours now."""
     CRASHED = "crashed"
     """A child has ended that is to be restarted; interrupts nobody, and runs no code."""
+    EDITED = "edited"
+    """A person has decided how its context is shown; interrupts nobody, and runs no code."""
 
 
 class Lane(IntEnum):

@@ -5,14 +5,15 @@ that stands in a thousand prompts is stored once, and a prompt in which one entr
 Invariant: `kept_prompt(await read_prompt(ref))` is `ref`: the same request is kept under the same names.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 from pydantic import JsonValue
 
 from maestro.continuation.blocks import Fetch, kept, kept_text, name_of, read
-from maestro.field.manifest import Composed, Span, cut
-from maestro.pager.dispatch import Message
+from maestro.field.compose import stable_messages
+from maestro.field.manifest import Composed, Span, cut, estimate_tokens
+from maestro.pager.dispatch import Message, Tool
 
 _ENTRY = "<entry "
 """How an entry begins; none has it inside, compose escapes it."""
@@ -33,6 +34,31 @@ class Prompt:
     manifest_hash: str
     tokens: int
     """Estimate of the whole."""
+    tools: tuple[Tool, ...] = ()
+    """What the model may ask for."""
+    exchange: tuple[Message, ...] = ()
+    """What was said since the last of `messages`: calls of tools, and what they returned."""
+
+    @property
+    def said(self) -> tuple[Message, ...]:
+        """All messages of the request."""
+        return (*self.messages, *self.exchange)
+
+    @property
+    def stable_messages(self) -> int:
+        """How many of the first messages the next request is likely to begin with: all that an exchange began with."""
+        if self.tools:
+            return len(self.messages)
+        return stable_messages([message.content for message in self.messages])
+
+    def with_tools(self, tools: tuple[Tool, ...], exchange: tuple[Message, ...]) -> "Prompt":
+        """The same question, in the midst of an exchange; the manifest is of what was composed, not of what follows."""
+        tokens = self.tokens - _tokens_of(self.tools, self.exchange) + _tokens_of(tools, exchange)
+        return replace(self, tools=tools, exchange=exchange, tokens=tokens)
+
+
+def _tokens_of(tools: tuple[Tool, ...], exchange: tuple[Message, ...]) -> int:
+    return sum(estimate_tokens(each.model_dump_json()) for each in (*tools, *exchange))
 
 
 def prompt_of(composed: Composed, answer_schema: dict[str, JsonValue] | None, max_output_tokens: int) -> Prompt:
@@ -64,6 +90,17 @@ def kept_prompt(prompt: Prompt, into: dict[str, bytes]) -> JsonValue:
         "max_output_tokens": prompt.max_output_tokens,
         "manifest": {**manifest, **{name: kept_text(lines, into) for name, lines in listed.items()}},
         "manifest_hash": prompt.manifest_hash,
+        **_kept_exchange(prompt, into),
+    }
+
+
+def _kept_exchange(prompt: Prompt, into: dict[str, bytes]) -> dict[str, JsonValue]:
+    """Each tool and each message once, however many turns it stands in; nothing where there are none."""
+    parts = {"tools": prompt.tools, "exchange": prompt.exchange}
+    return {
+        name: [kept(each.model_dump(mode="json"), into, apart=True) for each in part]
+        for name, part in parts.items()
+        if part
     }
 
 
@@ -96,7 +133,15 @@ async def read_prompt(ref: JsonValue, fetch: Fetch) -> Prompt:
         manifest=whole,
         manifest_hash=manifest_hash,
         tokens=int(str(manifest["tokens"])),
+    ).with_tools(
+        tuple([Tool.model_validate(each) for each in await _exchanged(ref, "tools", fetch)]),
+        tuple([Message.model_validate(each) for each in await _exchanged(ref, "exchange", fetch)]),
     )
+
+
+async def _exchanged(ref: JsonValue, part: str, fetch: Fetch) -> list[JsonValue]:
+    listed = ref.get(part, []) if isinstance(ref, dict) else []
+    return [await read(each, fetch) for each in listed] if isinstance(listed, list) else []
 
 
 def _pieces(prompt: Prompt) -> list[list[str]]:

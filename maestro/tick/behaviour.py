@@ -30,6 +30,7 @@ from maestro.tick.context import Tick
 from maestro.tick.merge import Merging
 from maestro.tick.migration import Chain, chain_of
 from maestro.tick.refusals import NO_RETRY, Refusals
+from maestro.tools.context import NO_CONTEXT, ToolContext
 
 log = structlog.get_logger()
 
@@ -73,8 +74,12 @@ class Behaviour(Watching[S], Generic[S]):
     version: ClassVar[int] = 1
     pool: ClassVar[str] = "default"
     """`default`: one actor per awake continuation; `swarm`: many share one; `dedicated`: an actor of its own name."""
+    asks_per_day: ClassVar[int | None] = None
+    """How often a day a root of this kind, and each of its children, asks people; None: as the installation says."""
     on_refusal: ClassVar[Refusals] = NO_RETRY
     """What becomes of a tick whose model call was refused for good, where its code does not say."""
+    tool_context: ClassVar[ToolContext] = NO_CONTEXT
+    """What its tools share without a model seeing it."""
     offered: ClassVar[bool] = True
     """False for a kind that other code begets, and no person starts."""
     State: ClassVar[type[BaseModel]] = NoState

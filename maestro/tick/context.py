@@ -11,7 +11,8 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
-from maestro.budget.vector import BudgetVector
+from maestro.budget.standing import AT_EASE, NOBODY_SHORT, Level, Standings
+from maestro.budget.vector import USD, BudgetVector
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.directive import (
     Act,
@@ -42,9 +43,10 @@ from maestro.errors import BudgetExceededError, InvalidInput
 from maestro.ids import ContinuationId, Rev, TimeMs, check_continuation_id, check_label, child_id, derived_token
 from maestro.mesh.subject import check_pattern, check_subject
 from maestro.tick.digest import Digest, digest_of
+from maestro.tick.listening import Listening
 from maestro.tick.thinking import Thinker, Thinking
 from maestro.tick.ties import Ties
-from maestro.tick.using import Hands, Using
+from maestro.tick.using import Using
 from maestro.tools.guard import shared_scopes
 
 State = TypeVar("State", bound=BaseModel)
@@ -52,11 +54,11 @@ State = TypeVar("State", bound=BaseModel)
 MAX_SPAWNS = 16  # per tick; PROMISES B43
 
 
-class Mind(Hands, Thinker, Protocol):
+class Mind(Thinker, Protocol):
     """Carries out the effects of one tick, in order and once."""
 
 
-class Tick(Ties, Using, Thinking, Generic[State]):
+class Tick(Ties, Using, Thinking, Listening, Generic[State]):
     """One tick of one continuation."""
 
     def __init__(
@@ -68,12 +70,14 @@ class Tick(Ties, Using, Thinking, Generic[State]):
         mind: Mind,
         rev: Rev,
         now_ms: TimeMs,
+        standings: Standings = NOBODY_SHORT,
     ) -> None:
         self.state = state
         self.inbox = tuple(inbox)
         self.now_ms = now_ms
         self._before = before
         self._free = free
+        self._standings = standings
         self._mind: Mind = mind  # pyright: ignore[reportIncompatibleVariableOverride] - set here, and never again
         self._rev = rev
         self._acts: list[Act] = []
@@ -118,6 +122,10 @@ class Tick(Ties, Using, Thinking, Generic[State]):
             act.budget if isinstance(act, Spawn) else act.amount for act in self._acts if isinstance(act, Spawn | Grant)
         ]
         return BudgetVector({name: max(0, free - sum(p[name] for p in promised)) for name, free in self._free.items()})
+
+    def pressure(self, resource: str = USD) -> Level:
+        """How little of it was left when this tick began, as the feed and the event `budget.pressure.ID` told it."""
+        return self._standings.get(resource, AT_EASE).level
 
     @property
     def acts(self) -> tuple[Act, ...]:

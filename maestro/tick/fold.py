@@ -58,6 +58,7 @@ from maestro.mesh.event import Event
 from maestro.tick.alarm import timers_after
 from maestro.tick.birth import born, child_of
 from maestro.tick.ending import NOTHING_LEFT, Farewell, farewell
+from maestro.tick.exhibits import exhibited
 from maestro.tick.letters import letter_of
 from maestro.tick.logbook import record_of
 from maestro.tick.store import Birth, Commit, OutboxRow, Terms
@@ -232,6 +233,7 @@ def _close(draft: _Draft, facts: Facts, transition: Transition) -> Checkpoint:
             "interests": tuple(draft.interests.values()),
             "timers": draft.timers,
             "edits": draft.edits,
+            "tools": facts.tools or before.tools,
             "recurring": {name: rule for name, rule in draft.recurring.items() if name in draft.timers},
             "turns": before.turns + int(facts.ran),
             "tainted": facts.tainted if facts.ran else before.tainted,
@@ -290,9 +292,9 @@ def _commit(draft: _Draft, facts: Facts, transition: Transition, after: Checkpoi
         family_mail=tuple(draft.family),
         outbox=(*draft.outbox, *draft.knots.outbox),
         findings=tuple(draft.findings),
-        projections=_projections(draft, before),
+        projections=(*_projections(draft, before), *exhibited(facts)),
         waiting_on_person=asked_of_person(after),
-        facts=(committed_fact(record, after),),
+        facts=(committed_fact(record, after, before),),
         parent=before.parent if terminal else None,
         told=draft.left.told,
         orphans=draft.left.orphans,

@@ -14,6 +14,7 @@ Source: spec/04 section 6; PROMISES P8.
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ from functools import partial
 from pydantic import JsonValue
 
 from maestro.budget.vector import BudgetVector
+from maestro.continuation.artifact import artifact_in, value_of
 from maestro.continuation.blocks import kept, read
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.errors import ToolCircuitOpen, ToolDeclined, ToolDenied, ToolError, ToolNotFound, ToolQuotaExceeded
@@ -29,12 +31,14 @@ from maestro.tick.caching import Cache
 from maestro.tick.interruption import Asked, Interrupted, Word, did_it, may_it
 from maestro.tick.journal import Answered, Journal, new_intent
 from maestro.tick.journals import About
+from maestro.tick.sharing import Sharing
 from maestro.tick.store import Adopted, JournalEntry
 from maestro.tick.using import Use
 from maestro.tick.workbench import Workbench
 from maestro.tools.calls import Order, error_body, error_of, failed
 from maestro.tools.guard import ruling
-from maestro.tools.spec import SideEffect, Tool
+from maestro.tools.results import made_of
+from maestro.tools.spec import SideEffect, Spec, Tool
 
 KIND = "tool"
 ASKS, REFUSED = "asks", "refused"
@@ -72,6 +76,17 @@ class Handiwork:
         self._journal = journal
         self._uses: Counter[str] = Counter()
         self._cache = Cache(bench.records, before.tenant)
+        self._fetch = partial(keeper.fetch, adopted.cid)
+        self._shared = Sharing(journal, self._fetch, self._put, bench.reveal)
+        self._captures: dict[str, dict[str, JsonValue]] = {}
+        """What the calls that this try made have captured, by call id."""
+
+    def tools(self, named: Sequence[str | Tool]) -> list[Tool]:
+        return [each if isinstance(each, Tool) else self._bench.toolbox.find(each) for each in named]
+
+    def shown(self, tools: Sequence[Tool]) -> list[Spec]:
+        """Their declarations as a model is shown them."""
+        return [self._shared.shown(tool.spec) for tool in tools]
 
     async def settled(self) -> None:
         for entry in self._adopted.journal.values():
@@ -80,17 +95,18 @@ class Handiwork:
 
     async def use(self, wish: Use) -> JsonValue:
         ordinal = self._journal.next_ordinal()
-        call = self._understood(wish)
+        call = await self._understood(wish)
         known = self._journal.known(ordinal, KIND, call.key)
         if known is None or not known.answered:
             known = await self._intended(ordinal, call, known)
-        return self._told(call, await self._journal.answer(known, partial(self._act, call, wish.gate), self._keep))
+        answer = await self._journal.answer(known, partial(self._act, call, wish.gate), self._keep)
+        return await self._told(call, answer, wish.brief)
 
-    def _understood(self, wish: Use) -> _Call:
+    async def _understood(self, wish: Use) -> _Call:
         tool: Tool | None = None
         try:
             tool = wish.tool if isinstance(wish.tool, Tool) else self._bench.toolbox.find(wish.tool)
-            return _Call(tool.name, wish.key, tool, tool.arguments(wish.arguments))
+            return _Call(tool.name, wish.key, tool, await self._shared.given(tool, wish.arguments))
         except ToolError as error:
             return _Call(wish.name[:64], wish.key, tool, {}, error)
 
@@ -120,7 +136,8 @@ class Handiwork:
             return standing
         shown, asks = await self._asked(standing), _kind(standing) == ASKS
         given = word.result if asks and isinstance(word.result, dict) else shown.get("arguments")
-        allowed = replace(call, arguments=call.tool.arguments(given if isinstance(given, dict) else {}))
+        arguments = await self._shared.given(call.tool, given if isinstance(given, dict) else {})
+        allowed = replace(call, arguments=arguments)
         if not standing.failed:
             settle = self._bench.journals.settle
             await settle(self._adopted.cid, standing.ordinal, standing.call_id, None, True, FREE)
@@ -160,7 +177,7 @@ class Handiwork:
         if refusal is not None or call.tool is None:
             return await self._settle(entry, _error(call.name, refusal), FREE)
         if word is not None and _is_unknown(entry):  # it did happen, says who knows
-            told = _outcome(call.tool, word.result, because=f"{word.by} says so")
+            told = await self._outcome(call.tool, entry, word.result, because=f"{word.by} says so")
             return await self._settle(entry, told, entry.price)
         began, arguments = _now_s(), asked.get("arguments")
         async with AsyncExitStack() as stack:
@@ -177,15 +194,20 @@ class Handiwork:
             return await self._settle(entry, _error(tool.name, refusal), FREE)
         breakers = self._bench.breakers
         breakers.begun(tool.name)
+        run = partial(self._run, tool, entry)
         try:
-            result, cached = await self._cache.through(tool, arguments, entry.call_id, partial(self._run, tool, entry))
+            whole = await self._shared.whole(tool, arguments)
+            is_kept = not self._shared.captures_secret(tool)
+            kept_by = self._cache.through(tool, whole, entry.call_id, run) if is_kept else _uncached(run(whole))
+            result, cached = await kept_by
         except ToolError as error:
             breakers.ended(tool.name, well=isinstance(error, ToolDeclined))
             if _is_unknown(entry) and not isinstance(error, ToolDeclined) and self._journal.may_ask:
                 raise Interrupted(await self._question(entry, told=str(error))) from error
             return await self._settle(entry, _error(tool.name, error), entry.price)
         breakers.ended(tool.name, well=True)
-        return await self._settle(entry, _outcome(tool, result, cached=cached), FREE if cached else entry.price)
+        told = await self._outcome(tool, entry, result, cached=cached)
+        return await self._settle(entry, told, FREE if cached else entry.price)
 
     async def _held_up(self, tool: Tool, entry: JournalEntry) -> ToolError | None:
         """Why the call is not made now."""
@@ -199,7 +221,32 @@ class Handiwork:
         return ToolCircuitOpen(told, hint=f"not before {retry_in_ms} ms from now", retry_in_ms=retry_in_ms)
 
     async def _run(self, tool: Tool, entry: JournalEntry, arguments: dict[str, JsonValue]) -> JsonValue:
-        return await self._bench.runner_of(tool).run(Order(tool, arguments, f"{self._adopted.cid}:{entry.call_id}"))
+        """The result as it may be read; what was captured from it is noted beside."""
+        order = Order(tool, arguments, f"{self._adopted.cid}:{entry.call_id}")
+        try:
+            result = await self._bench.runner_of(tool).run(order)
+        except ToolError as error:
+            raise self._shared.told(error) from None  # the chain may name a secret
+        shown, self._captures[entry.call_id] = await self._shared.taken(tool, result)
+        return shown
+
+    async def _outcome(
+        self, tool: Tool, entry: JournalEntry, result: JsonValue, cached: bool = False, because: str = ""
+    ) -> dict[str, JsonValue]:
+        """A result as it is journaled: in itself, or as an artifact; with what was captured from it."""
+        taint = "trusted" if tool.spec.trusted_output else "untrusted"
+        captured = self._captures.pop(entry.call_id, None)
+        if captured is None:  # somebody else made the call
+            result, captured = await self._shared.taken(tool, result)
+        more: dict[str, JsonValue] = {"cached": True} if cached else {}
+        more |= {"because": because} if because else {}
+        more |= {"captured": captured} if captured else {}
+        made = made_of(result, tool.name, taint)
+        if made is None:
+            return {"tool": tool.name, "result": result, "taint": taint, **more}
+        artifact, body = made
+        await self._put({artifact.id: body})
+        return {"tool": tool.name, "artifact": artifact.model_dump(mode="json"), "taint": taint, **more}
 
     async def _settle(self, entry: JournalEntry, answer: dict[str, JsonValue], charge: BudgetVector) -> Answered:
         """The outcome is journaled; the first one stays."""
@@ -210,14 +257,18 @@ class Handiwork:
             return stands.answer, stands.charge
         return answer, charge
 
-    def _told(self, call: _Call, answer: JsonValue) -> JsonValue:
-        """The result, or the error raised; what came from outside taints the tick."""
+    async def _told(self, call: _Call, answer: JsonValue, brief: bool) -> JsonValue:
+        """The result, or the error raised; what came from outside taints the tick, what was captured is remembered."""
         told = answer if isinstance(answer, dict) else {}
         if told.get("taint") == "untrusted":
             self._journal.taint[f"what {call.name} returned"] = None
+        self._shared.remember(told.get("captured"))
         if isinstance(error := told.get("error"), dict):
             raise error_of(error)
-        return told.get("result")
+        artifact = artifact_in(told)
+        if artifact is None:
+            return told.get("result")
+        return artifact.brief if brief else await value_of(artifact, self._fetch)
 
     def _over_quota(self, call: _Call) -> ToolQuotaExceeded | None:
         limit = None if call.tool is None else call.tool.spec.quota.per_continuation
@@ -234,14 +285,17 @@ class Handiwork:
         return did_it(entry.call_id, action, asked.get("arguments"), unclear)
 
     async def _asked(self, entry: JournalEntry) -> dict[str, JsonValue]:
-        asked = await read(entry.asked, partial(self._keeper.fetch, self._adopted.cid))
+        asked = await read(entry.asked, self._fetch)
         return asked if isinstance(asked, dict) else {}
 
     async def _keep(self, value: JsonValue) -> JsonValue:
         blocks: dict[str, bytes] = {}
         ref = kept(value, blocks)
-        await self._keeper.keep(self._adopted.cid, blocks, self._adopted.now_ms)
+        await self._put(blocks)
         return ref
+
+    async def _put(self, blocks: dict[str, bytes]) -> None:
+        await self._keeper.keep(self._adopted.cid, blocks, self._adopted.now_ms)
 
 
 def _now_s() -> float:
@@ -257,10 +311,8 @@ def _is_unknown(entry: JournalEntry) -> bool:
     return entry.kind == KIND and _kind(entry) == SideEffect.UNSAFE and not entry.answered and not entry.failed
 
 
-def _outcome(tool: Tool, result: JsonValue, cached: bool = False, because: str = "") -> dict[str, JsonValue]:
-    taint = "trusted" if tool.spec.trusted_output else "untrusted"
-    more: dict[str, JsonValue] = {**({"cached": True} if cached else {}), **({"because": because} if because else {})}
-    return {"tool": tool.name, "result": result, "taint": taint, **more}
+async def _uncached(result: Awaitable[JsonValue]) -> tuple[JsonValue, bool]:
+    return await result, False
 
 
 def _error(name: str, error: ToolError | None) -> dict[str, JsonValue]:

@@ -12,17 +12,19 @@ from pydantic import JsonValue
 from maestro.budget.ledger import exceeded
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.checkpoint import EffectNote
+from maestro.continuation.remembered import NOTHING_REMEMBERED, ToolMemory
 from maestro.errors import ContinuationStateError, MaestroError, ModelError
 from maestro.ids import CallId, new_token
 from maestro.pager.prices import charge_of
 from maestro.tick.interruption import Word
 from maestro.tick.store import Adopted, Batch, JournalEntry, Store
+from maestro.tools.context import NO_CONTEXT, ToolContext
 
 Answered = tuple[JsonValue, BudgetVector]
 """An answer and what it cost; whoever gives it has made both durable."""
 Keep = Callable[[JsonValue], Awaitable[JsonValue]]
 """The ref under which the log keeps an answer; what it refers to is durable."""
-_TOLD = ("model", "provider", "tier", "latency_ms", "tool", "taint", "cached", "because")
+_TOLD = ("model", "provider", "tier", "latency_ms", "tool", "taint", "cached", "because", "artifact", "captured")
 """What the log shows of an answer beside its ref."""
 NO_WORDS: Mapping[str, Word] = MappingProxyType({})
 
@@ -46,6 +48,10 @@ class Journal:
         """
         self.taint: dict[str, None] = {}
         """What of this tick is untrusted, in words."""
+        self.memory: ToolMemory = NOTHING_REMEMBERED
+        """What is remembered of tools, as far as this try has come."""
+        self.context: ToolContext = NO_CONTEXT
+        """What its tools share."""
         self.words = words
         self.may_ask = first == 0
         """False while cleaning up: there is nobody to wait for then."""

@@ -43,6 +43,7 @@ def record_of(
         state_hash=digest(body),
         previous_hash=facts.previous_hash,
         autonomous_decision=facts.autonomous_decision,
+        durability=facts.durability,
         patch=patch.diff(orjson.loads(facts.before_body), orjson.loads(body)),
     )
 

@@ -24,9 +24,7 @@ from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.edits import Edits
 from maestro.continuation.mail import Mail
 from maestro.errors import BudgetExceededError, Declined, InvalidInput, ProvidersExhausted, ToolNotFound
-from maestro.field.arrange import OFFERED, arranged
-from maestro.field.compose import compose, stable_messages
-from maestro.field.editing import Reading, overridden
+from maestro.field.compose import compose
 from maestro.field.project import Weighed
 from maestro.field.shelf import Shelf
 from maestro.ids import ContinuationId
@@ -54,10 +52,13 @@ from maestro.tick.interruption import Interrupted
 from maestro.tick.journal import Answered, Journal, new_intent
 from maestro.tick.journals import Journals
 from maestro.tick.placing import PATIENCE, Abreast, Patience, failure_of, is_lost, lost, place
+from maestro.tick.reading import FieldReader
 from maestro.tick.store import Adopted, JournalEntry
-from maestro.tick.thought import Thought
+from maestro.tick.thought import STREAMED, Thought, Turn, streamed, turn_of
 from maestro.tick.using import Use
 from maestro.tick.workbench import Workbench
+from maestro.tools.attention import Promoted
+from maestro.tools.spec import Spec, Tool
 
 FIELD_ENTRIES = 20  # the top of the field that is offered to one call
 CONTEXT_TOKENS = 24_000  # of one prompt; well inside the smallest window of the tiers
@@ -96,6 +97,8 @@ class Faculties:
     """Where children's answers become those of their parents; None thinks every part inline."""
     field_entries: int = FIELD_ENTRIES
     context_tokens: int = CONTEXT_TOKENS
+    field_wait_ms: int = 0
+    """How long the first reading of a tick waits for what was told before it."""
 
 
 class ThinkingMind:
@@ -114,23 +117,14 @@ class ThinkingMind:
         self._taken: dict[int, BudgetVector] = {}
         self._hands: Handiwork | None = None
         self._abreast = Abreast()
+        self._field = FieldReader(faculties.shelf, adopted.cid, adopted.now_ms, faculties.field_wait_ms, self._taint)
 
     async def top(self, n: int, edits: Edits | None = None) -> Sequence[Weighed]:
-        if edits is not None:
-            return (await self._reading(n, edits)).shown
-        return self._noted(await self._with.shelf.top(self._adopted.cid, n, self._adopted.now_ms))
+        return await self._field.top(n) if edits is None else (await self._field.read(n, edits)).shown
 
-    async def _reading(self, n: int, edits: Edits) -> Reading:
-        now_ms = self._adopted.now_ms
-        offered = await self._with.shelf.top(self._adopted.cid, OFFERED * n + len(edits), now_ms)
-        read = overridden(offered, edits, now_ms)
-        return replace(read, shown=tuple(self._noted(arranged(read.shown, n))))
-
-    def _noted(self, shown: Sequence[Weighed]) -> Sequence[Weighed]:
+    def _taint(self) -> None:
         """What is read of others' words taints what follows."""
-        if any(weighed.entry.taint == "untrusted" for weighed in shown):
-            self._journal.taint[FIELD_TAINT] = None
-        return shown
+        self._journal.taint[FIELD_TAINT] = None
 
     async def use(self, wish: Use) -> JsonValue:
         return await self._tools().use(wish)
@@ -138,6 +132,22 @@ class ThinkingMind:
     async def settled(self) -> None:
         if self._with.bench is not None:
             await self._tools().settled()
+
+    @property
+    def promoted(self) -> Promoted:
+        memory = self._journal.memory
+        return Promoted(memory.shown, memory.shown_for)
+
+    @promoted.setter
+    def promoted(self, shown: Promoted) -> None:
+        memory = self._journal.memory
+        self._journal.memory = memory.model_copy(update={"shown": shown.names, "shown_for": shown.goal})
+
+    def tools(self, named: Sequence[str | Tool]) -> list[Tool]:
+        return self._tools().tools(named)
+
+    def shown(self, tools: Sequence[Tool]) -> list[Spec]:
+        return self._tools().shown(tools)
 
     def _tools(self) -> Handiwork:
         if self._with.bench is None:
@@ -147,23 +157,27 @@ class ThinkingMind:
         return self._hands
 
     async def think(self, thought: Thought) -> str:
+        return (await self.turn(thought)).content
+
+    async def turn(self, thought: Thought) -> Turn:
         ordinal = self._journal.next_ordinal()
         try:
             async with self._abreast.thought():
-                return _content(await self._thought(ordinal, thought))
+                return turn_of(*await self._thought(ordinal, thought))
         except Interrupted as interrupted:
             await self._abreast.settled()
             raise Interrupted(interrupted.asked, tuple(self._abreast.births)) from None
 
-    async def _thought(self, ordinal: int, thought: Thought) -> JsonValue:
+    async def _thought(self, ordinal: int, thought: Thought) -> tuple[JsonValue, JsonValue]:
+        """(the answer, the kept prompt that it answers)."""
         standing = self._journal.standing(ordinal)
         if standing is not None and self._before.hold is None and _has_failed(standing, thought):
-            return await self._journal.answer(standing, _failed, self._keep)
+            return await self._journal.answer(standing, _failed, self._keep), standing.asked
         known = self._journal.known(ordinal, "model", thought.key)
         if known is not None and isinstance(known.question, dict) and "taint" in known.question:
             self._journal.taint[FIELD_TAINT] = None
         if known is not None and known.answered:
-            return await self._journal.answer(known, _unreachable, self._keep)
+            return await self._journal.answer(known, _unreachable, self._keep), known.asked
         prompt = await self._prompt(thought, known)
         intended = known or await self._intend(ordinal, thought, prompt)
 
@@ -178,7 +192,7 @@ class ThinkingMind:
             self._taken[ordinal] = result.charge
             return result.model_dump(mode="json"), result.charge
 
-        return await self._journal.answer(intended, ask, self._keep)
+        return await self._journal.answer(intended, ask, self._keep), intended.asked
 
     async def _place(self, entry: JournalEntry, request: ModelRequest) -> NoReturn:
         """The call is in the store, for whoever answers calls that nobody waits for.
@@ -226,7 +240,7 @@ class ThinkingMind:
         decision = self._decided(question)
         is_apart = decision.place is Place.SPAWN
         self._abreast.apart += is_apart
-        price = apart.FREE if is_apart else self._price(decision.step, prompt)
+        price = apart.FREE if is_apart else self._reservation(decision.step, prompt, thought.stream)
         blocks: dict[str, bytes] = {}
         asked = kept_prompt(prompt, blocks)
         terms = kept(terms_of(question), blocks, apart=True)
@@ -237,6 +251,8 @@ class ThinkingMind:
             put_under["taint"] = "untrusted"
         await self._with.keeper.keep(self._adopted.cid, blocks, self._adopted.now_ms)
         intent = new_intent(ordinal, "model", thought.key, price, words_of(decision))
+        if thought.stream:
+            put_under[STREAMED] = intent.call_id
         entry = await self._journal.intend(replace(intent, asked=asked, question=put_under))
         self._taken[ordinal] = price
         return entry
@@ -245,15 +261,20 @@ class ThinkingMind:
         """The prompt as it was intended; composed, where nothing is intended yet."""
         asked_before = known.asked if known is not None else None
         if (word_for_word := asked_before or thought.prompt) is not None:
-            return await read_prompt(word_for_word, partial(self._with.keeper.fetch, self._adopted.cid))
+            prompt = await read_prompt(word_for_word, partial(self._with.keeper.fetch, self._adopted.cid))
+            return prompt if asked_before is not None else prompt.with_tools(thought.tools, thought.exchange)
         if self._reads_untrusted:  # of unread mail a prompt has the subjects
             self._journal.taint[FIELD_TAINT] = None
         asked = f"{thought.question}\n\n# About\n{thought.about}" if thought.about else thought.question
         edits = self._before.edits if thought.edits is None else thought.edits
-        read = await self._reading(self._with.field_entries, edits)
+        read = await self._field.read(self._with.field_entries, edits)
         budget_tokens = self._with.context_tokens
-        composed = compose(self._before.goal, read.shown, asked, self._digest, budget_tokens, hidden=read.hidden)
-        return prompt_of(composed, thought.json_schema, thought.max_output_tokens)
+        composed = compose(
+            self._before.goal, read.shown, asked, self._digest, budget_tokens, hidden=read.hidden,
+            freshness=self._field.freshness,
+        )  # fmt: skip
+        prompt = prompt_of(composed, thought.json_schema, thought.max_output_tokens)
+        return prompt.with_tools(thought.tools, thought.exchange)
 
     async def _keep(self, answer: JsonValue) -> JsonValue:
         blocks: dict[str, bytes] = {}
@@ -317,8 +338,16 @@ class ThinkingMind:
         }
 
     def _price(self, step: Step, prompt: Prompt) -> BudgetVector:
-        bound = input_bound_tokens(prompt.messages, prompt.system, (), prompt.answer_schema)
+        bound = input_bound_tokens(prompt.said, prompt.system, prompt.tools, prompt.answer_schema)
         return reserved(self._with.prices, step, bound, prompt.max_output_tokens)
+
+    def _reservation(self, step: Step, prompt: Prompt, stream: bool) -> BudgetVector:
+        """What is reserved: of a stream for a second attempt, too, where that can be paid."""
+        most = self._price(step, prompt)
+        if not stream or step.advisor:
+            return most
+        free = {name: account.free for name, account in self._accounts().items() if account.free is not None}
+        return most + most if all(free.get(name, 2 * n) >= 2 * n for name, n in most.items()) else most
 
     def _request(self, entry: JournalEntry, prompt: Prompt) -> ModelRequest:
         step, mode = step_of(entry), mode_of(entry)
@@ -332,7 +361,9 @@ class ThinkingMind:
             tenant=self._before.tenant,
             tier=step.tier,
             step=step,
-            messages=prompt.messages,
+            messages=prompt.said,
+            tools=prompt.tools,
+            thinking="off" if prompt.tools else "adaptive",  # its signature would have to come back with each turn
             system=prompt.system,
             answer_schema=prompt.answer_schema,
             max_output_tokens=prompt.max_output_tokens,
@@ -340,19 +371,16 @@ class ThinkingMind:
             deadline_ms=DEFAULT_DEADLINE_MS if mode is CallMode.SYNC else self._with.patience.of(mode),
             mode=mode,
             use_advisor=step.advisor,
+            stream=streamed(entry.question) is not None,
             manifest_hash=prompt.manifest_hash,
             complexity=signals.complexity,
             domain=signals.domain or None,
-            stable_messages=stable_messages([message.content for message in prompt.messages]),
+            stable_messages=prompt.stable_messages,
         )
 
 
 async def _unreachable(entry: JournalEntry) -> Answered:
     raise AssertionError(f"effect {entry.ordinal} is answered: it is not carried out again")
-
-
-def _content(answer: JsonValue) -> str:
-    return str(answer["content"]) if isinstance(answer, dict) else str(answer)
 
 
 def _has_failed(standing: JournalEntry, thought: Thought) -> bool:

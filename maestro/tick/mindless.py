@@ -11,8 +11,10 @@ from pydantic import JsonValue
 from maestro.continuation.edits import Edits
 from maestro.errors import Unservable
 from maestro.field.project import Weighed
-from maestro.tick.thought import Thought
+from maestro.tick.thought import Thought, Turn
 from maestro.tick.using import Use
+from maestro.tools.attention import NOTHING, Promoted
+from maestro.tools.spec import Spec, Tool
 
 
 class Mindless:
@@ -33,6 +35,23 @@ class Mindless:
         self._refuse()
 
     async def use(self, wish: Use) -> JsonValue:
+        self._refuse()
+
+    @property
+    def promoted(self) -> Promoted:
+        return NOTHING
+
+    @promoted.setter
+    def promoted(self, shown: Promoted) -> None:
+        self._refuse()
+
+    async def turn(self, thought: Thought) -> Turn:
+        self._refuse()
+
+    def tools(self, named: Sequence[str | Tool]) -> list[Tool]:
+        self._refuse()
+
+    def shown(self, tools: Sequence[Tool]) -> list[Spec]:
         self._refuse()
 
     async def settled(self) -> None:

@@ -4,6 +4,7 @@
     merge    it ends as it is, and leaves all it has to another
     cancel   it ends after one try of its behaviour to clean up
     adopted  a child of somebody who ended is its own now
+    edited   its context is shown as a person has decided
 
 Pure. What is not here: how an order gets into the mailbox (runtime/verbs).
 
@@ -16,7 +17,8 @@ from typing import cast
 from pydantic import JsonValue
 
 from maestro.continuation.checkpoint import Checkpoint, Child
-from maestro.continuation.directive import Fail, OnParentEnd
+from maestro.continuation.directive import EditField, Fail, OnParentEnd
+from maestro.continuation.edits import changed
 from maestro.continuation.lifecycle import STOP_STATUS
 from maestro.continuation.mail import Control, Kind, Mail
 from maestro.ids import ContinuationId, MailId
@@ -30,7 +32,8 @@ FATES: dict[str, OnParentEnd] = {"stop": "linked", "orphan": "detached", "adopt"
 
 
 def as_it_stands(before: Checkpoint, adopted: Adopted) -> Checkpoint:
-    """The checkpoint with what has changed around it: whose child it is now, and whose parent."""
+    """The checkpoint with what has changed around it: whose child it is now, whose parent, how its context is shown."""
+    before = _edited(before, adopted.controls)
     told = [_body(mail) for mail in adopted.controls if mail.subject == Control.ADOPTED]
     joined = {
         ContinuationId(str(body["child"])): Child.model_validate({k: v for k, v in body.items() if k != "child"})
@@ -39,6 +42,15 @@ def as_it_stands(before: Checkpoint, adopted: Adopted) -> Checkpoint:
     if not joined and adopted.parent == before.parent:
         return before
     return before.model_copy(update={"parent": adopted.parent, "children": {**before.children, **joined}})
+
+
+def _edited(before: Checkpoint, controls: Sequence[Mail]) -> Checkpoint:
+    """The checkpoint with the edits that people have ordered."""
+    edits = before.edits
+    for mail in controls:
+        if mail.subject == Control.EDITED:
+            edits = changed(edits, EditField.model_validate({"type": "edit_field", **_body(mail)}).changes)
+    return before if edits == before.edits else before.model_copy(update={"edits": edits})
 
 
 def order_to_end(controls: Sequence[Mail], last_error: str | None = None) -> Mail | None:

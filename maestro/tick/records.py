@@ -110,6 +110,10 @@ class Records(Protocol):
 
     async def feed(self, partition: Partition, after: str = "0-0", limit: int = 256) -> Sequence[Fact]: ...
 
+    async def span(self, partition: Partition) -> tuple[str, str]:
+        """The positions of the oldest fact that the feed has kept, and of the newest; "0-0" twice without any."""
+        ...
+
     async def events(self, partition: Partition, limit: int = 100) -> Sequence[bytes]:
         """The newest events, newest first."""
         ...

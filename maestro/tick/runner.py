@@ -16,9 +16,10 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from maestro.budget.standing import NOBODY_SHORT, looked_at
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.bounds import TTL_DEFAULTS, TtlDefaults
-from maestro.continuation.checkpoint import Checkpoint
+from maestro.continuation.checkpoint import Checkpoint, Durability
 from maestro.continuation.directive import Closing, Sleep
 from maestro.continuation.envelope import Envelope, Seal
 from maestro.continuation.lifecycle import Hold, Status, move
@@ -81,6 +82,8 @@ class Surroundings:
     tick_deadline_ms: int = 600_000
     defaults: TtlDefaults = TTL_DEFAULTS
     policy_version: str = str(POLICY_VERSION)
+    durability: Durability = "always"
+    """What a commit survives, as the settings have it; each record says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +243,15 @@ class _Attempt:
         batch = Batch(tuple(mail.id for mail in inbox), self._now_ms())
         journal = Journal(self.around.store, self.adopted, batch, first, allowance, self.words)
         journal.taint.update(dict.fromkeys(taint_of(self.before.tainted, inbox)))
+        journal.memory = self.before.tools
+        journal.context = self.around.repertoire.find(self.before.behaviour).tool_context
         return journal
 
     def _tick(self, state: BaseModel, inbox: tuple[Mail, ...], journal: Journal) -> Tick[Any]:
         mind = self.around.make_mind(self.adopted, self.before, journal, inbox)
-        return Tick(self.before, state, inbox, self.adopted.ledger.free, mind, self._rev, self._now_ms())
+        ledger = self.adopted.ledger
+        stands, _ = looked_at(NOBODY_SHORT, ledger)
+        return Tick(self.before, state, inbox, ledger.free, mind, self._rev, self._now_ms(), stands)
 
     def _refused(
         self, error: TerminalModelError, code: type[Behaviour[Any]], journal: Journal, found: Verdict
@@ -333,9 +340,11 @@ class _Attempt:
             autonomous_decision=None if found is None else found.autonomous_decision,
             defaults=self.around.defaults,
             policy_version=self.around.policy_version,
+            durability=self.around.durability,
             used=used(self.adopted, () if journal is None else journal.notes),
             recovery=self.recovery,
             notices=notices(self.adopted.controls),
+            tools=None if journal is None or keep_journal else journal.memory,
             read_untrusted=journal is not None and bool(journal.taint),
         )
         return fold(facts, transition, self.around.seal)

@@ -38,7 +38,7 @@ from maestro.tick.transition import Recovery, Transition
 log = structlog.get_logger()
 
 FIRST_ORDINAL = 1_000  # of children that take another's place, behind those that a tick can spawn
-_PASSIVE = frozenset({Control.CRASHED, Control.GRANTED, Control.NOTIFIED, Control.ADOPTED})
+_PASSIVE = frozenset({Control.CRASHED, Control.GRANTED, Control.NOTIFIED, Control.ADOPTED, Control.EDITED})
 """Orders that want no line of code."""
 
 

@@ -6,6 +6,7 @@ Pure words over a checkpoint and its record; nothing here decides anything.
 import traceback
 
 import orjson
+from pydantic import JsonValue
 
 from maestro.continuation.checkpoint import Checkpoint, LogRecord
 from maestro.continuation.expiry import patience
@@ -46,8 +47,23 @@ def asked_of_person(after: Checkpoint) -> bytes | None:
     )
 
 
-def committed_fact(record: LogRecord, after: Checkpoint) -> bytes:
+def asking(before: Checkpoint, after: Checkpoint) -> str | None:
+    """`opened` where people are asked what they were not, `closed` where they are asked no more; None without news."""
+    told = map(asked_of_person, (before, after))
+    was, is_ = (None if asked is None else orjson.loads(asked)["asked"] for asked in told)
+    if is_ is None:
+        return None if was is None else "closed"
+    return "opened" if was is None or [_same(one) for one in is_] != [_same(one) for one in was] else None
+
+
+def _same(asked: dict[str, JsonValue]) -> tuple[JsonValue, ...]:
+    """What makes two askings one."""
+    return tuple(asked.get(name) for name in ("type", "question_id", "approval_id", "resource", "question"))
+
+
+def committed_fact(record: LogRecord, after: Checkpoint, before: Checkpoint | None = None) -> bytes:
     """What the feed tells of a committed tick."""
+    asks = None if before is None else asking(before, after)
     return orjson.dumps(
         {
             "type": "committed",
@@ -60,6 +76,7 @@ def committed_fact(record: LogRecord, after: Checkpoint) -> bytes:
             "trigger": None if record.woken_by is None else record.woken_by.model_dump(),
             "reason": record.reason,
             **({} if record.autonomous_decision is None else {"autonomous_decision": record.autonomous_decision}),
+            **({} if asks is None else {"asks": asks}),
             "charges": record.charges,
             "directives": [d["type"] for d in record.directives if isinstance(d, dict)],
             "at_ms": record.started_at_ms,

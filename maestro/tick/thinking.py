@@ -4,28 +4,41 @@ Each thought is an effect: the policy kernel decides by which step it is answere
 decision is journaled with the intent, and a repeated tick gets the journaled answer.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, Protocol, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
-from maestro.errors import MalformedAnswer
+from maestro.errors import InvalidInput, MalformedAnswer
 from maestro.policy.decision import Mode
 from maestro.policy.question import Signals
 from maestro.tick.editing import Editing, Looking
-from maestro.tick.thought import Thought
+from maestro.tick.exchange import Exchange, Toolset
+from maestro.tick.thought import Thought, Thoughtful
+from maestro.tick.using import Hands
+from maestro.tools.attention import Promoted
+from maestro.tools.spec import Tool
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Soon = Literal["sync", "async", "batch"]
 """While the tick waits; while nobody waits; together with others, later."""
 
 
-class Thinker(Looking, Protocol):
+class Thinker(Looking, Thoughtful, Hands, Protocol):
     """Answers the thoughts of one tick, with its field as their context."""
 
     async def think(self, thought: Thought) -> str:
         """The text of the model's answer, journaled."""
         ...
+
+    @property
+    def promoted(self) -> Promoted:
+        """The tools that its model was last shown, and for which goal; kept from tick to tick."""
+        ...
+
+    @promoted.setter
+    def promoted(self, shown: Promoted) -> None: ...
 
 
 class Thinking(Editing):
@@ -43,6 +56,7 @@ class Thinking(Editing):
         max_output_tokens: int = 800,
         mode: Soon | None = None,
         signals: Signals | None = None,
+        stream: bool = False,
     ) -> str: ...
     @overload
     async def think(
@@ -66,6 +80,7 @@ class Thinking(Editing):
         max_output_tokens: int = 800,
         mode: Soon | None = None,
         signals: Signals | None = None,
+        stream: bool = False,
     ) -> str | BaseModel:
         """A model's answer to `question`, with the top of the field as its context.
 
@@ -82,15 +97,73 @@ class Thinking(Editing):
             mode: how soon the answer is wanted; None leaves it to the kernel, which may decide otherwise where a
                 deadline or the queue presses.
             signals: what is known about the work: its kind, its worth, its urgency.
+            stream: the text can be read while it is written (`Handle.stream`, `maestro watch`). No schema then.
 
         Raises:
             BudgetExceededError: the worst price is more than is free; uncaught, the continuation waits on budget.
+            InvalidInput: a stream with a schema.
             Declined: the kernel lets nobody be asked: it is not worth its price, or not allowed.
             ModelError: no provider answered, or not as `schema` wants it; uncaught, the tick is tried again later.
         """
         told = signals or Signals()
+        if stream and schema is not None:
+            raise InvalidInput("an answer by schema is told whole", field="stream", hint="leave out stream or schema")
         wished = told if mode is None else replace(told, mode=Mode(mode))
-        text = await self.ponder(Thought(question, about, step, schema, max_output_tokens, self.edits, wished))
+        if stream:  # whoever reads it looks for it here
+            wished = replace(wished, independent=False)
+        text = await self.ponder(Thought(question, about, step, schema, max_output_tokens, self.edits, wished, stream))
+        return text if schema is None else _fitted(schema, text)
+
+    @overload
+    async def think_with(
+        self,
+        tools: Toolset | Sequence[str | Tool],
+        question: str,
+        *,
+        about: str = "",
+        step: str | None = "sonnet",
+        max_output_tokens: int = 800,
+        signals: Signals | None = None,
+    ) -> str: ...
+    @overload
+    async def think_with(
+        self,
+        tools: Toolset | Sequence[str | Tool],
+        question: str,
+        *,
+        schema: type[Answer],
+        about: str = "",
+        step: str | None = "sonnet",
+        max_output_tokens: int = 800,
+        signals: Signals | None = None,
+    ) -> Answer: ...
+    async def think_with(
+        self,
+        tools: Toolset | Sequence[str | Tool],
+        question: str,
+        *,
+        schema: type[BaseModel] | None = None,
+        about: str = "",
+        step: str | None = "sonnet",
+        max_output_tokens: int = 800,
+        signals: Signals | None = None,
+    ) -> str | BaseModel:
+        """A model's answer, after as many uses of these tools as it asked for; the others are those of `think`.
+
+        Each turn of the model and each use is an effect of its own. A use that a person has to allow interrupts the
+        tick in the midst, and it goes on there. A model has no tools but these, and each is guarded as by `use`.
+
+        Raises:
+            TurnsExhausted: it never came to an answer.
+            InvalidInput: two tools that a model could not tell apart, or one that is a stream.
+            ToolNotFound: there is none of a name. Otherwise as `think`.
+        """
+        given = tools if isinstance(tools, Toolset) else Toolset(tools)
+        here = replace(signals or Signals(), independent=False)  # what its tools say is needed in this tick
+        thought = Thought(question, about, step, schema, max_output_tokens, self.edits, here)
+        exchange = Exchange(self._mind, given, self._before.goal.goal, self._mind.promoted)
+        text = await exchange.answer(thought)
+        self._mind.promoted = exchange.shown
         return text if schema is None else _fitted(schema, text)
 
     async def ponder(self, thought: Thought) -> str:

@@ -10,11 +10,12 @@ from pydantic import JsonValue
 
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.bounds import TTL_DEFAULTS, TtlDefaults
-from maestro.continuation.checkpoint import Checkpoint, EffectNote
+from maestro.continuation.checkpoint import Checkpoint, Durability, EffectNote
 from maestro.continuation.directive import Act, Closing, OnParentEnd, Spawn
 from maestro.continuation.lifecycle import Hold
 from maestro.continuation.mail import Kind, Mail
 from maestro.continuation.merging import Disagreement
+from maestro.continuation.remembered import ToolMemory
 from maestro.continuation.wait import Simple
 from maestro.ids import ContinuationId, Epoch, MailId, Rev, TimeMs
 from maestro.tick.store import Heir
@@ -78,11 +79,14 @@ class Facts:
     """What was decided in place of a person, because nobody did in time."""
     defaults: TtlDefaults = TTL_DEFAULTS
     policy_version: str = ""
+    durability: Durability = "always"
     used: BudgetVector = BudgetVector({})
     """What it has spent and lent in its life."""
     recovery: Recovery | None = None
     notices: Mapping[str, str] = field(default_factory=dict)
     """Approval id -> how telling people of it went."""
+    tools: ToolMemory | None = None
+    """What it remembers of its tools after the tick; None: what it remembered before."""
     read_untrusted: bool = False
     """True when an effect of the tick, or what was before it, brought something untrusted."""
 

@@ -7,14 +7,14 @@ tick is given the journaled outcome.
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
 from pydantic import JsonValue
 
 from maestro.errors import InvalidInput, ToolError
-from maestro.tools.spec import Tool
+from maestro.tools.spec import Spec, Tool
 
 AT_MOST = 4
 """Of `use_all`, at the same time."""
@@ -29,6 +29,8 @@ class Use:
     arguments: Mapping[str, Any]
     gate: asyncio.Semaphore | None = None
     """Passed before it is carried out; its place in the journal is taken before."""
+    brief: bool = False
+    """Of a result that became an artifact, the description is enough."""
 
     @property
     def name(self) -> str:
@@ -46,6 +48,18 @@ class Hands(Protocol):
 
     async def use(self, wish: Use) -> JsonValue:
         """The outcome, journaled."""
+        ...
+
+    def tools(self, named: Sequence[str | Tool]) -> list[Tool]:
+        """Those of these names.
+
+        Raises:
+            ToolNotFound: there is none of a name.
+        """
+        ...
+
+    def shown(self, tools: Sequence[Tool]) -> list[Spec]:
+        """Their declarations as a model is shown them: without what is filled in for it."""
         ...
 
     async def settled(self) -> None:
@@ -92,12 +106,15 @@ class Using:
             raise InvalidInput(
                 f"{len(wishes)} uses, {at_most} at once", field="at_most", hint=f"at most {MAX_AT_ONCE}, by 1 or more"
             )
-        gate = asyncio.Semaphore(at_most)
-        uses = [self._mind.use(Use(tool, arguments, gate)) for tool, arguments in wishes]
-        outcomes = await asyncio.gather(*uses, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException) and not isinstance(outcome, ToolError):
-                raise outcome
-        return [
-            outcome for outcome in outcomes if not isinstance(outcome, BaseException) or isinstance(outcome, ToolError)
-        ]
+        return await together(self._mind, [Use(tool, arguments) for tool, arguments in wishes], at_most)
+
+
+async def together(hands: Hands, wishes: Sequence[Use], at_most: int) -> list[JsonValue | ToolError]:
+    """The outcomes in the order of the wishes, `at_most` of them under way at once; see `Using.use_all`."""
+    gate = asyncio.Semaphore(at_most)
+    uses = [hands.use(replace(wish, gate=gate)) for wish in wishes]
+    outcomes = await asyncio.gather(*uses, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, ToolError):
+            raise outcome
+    return [outcome for outcome in outcomes if not isinstance(outcome, BaseException) or isinstance(outcome, ToolError)]

@@ -147,7 +147,7 @@ def _heard(at: Situation, waits: WaitFor | None) -> list[Mail]:
 def _shown(at: Situation, heard: Sequence[Mail]) -> Verdict:
     """What the code is to see: recurring timers as their rules want it; where that is nothing, no code runs."""
     shown = tuple(seen for mail in heard for seen in caught_up(mail, at.before.recurring, at.now_ms))
-    orders = {mail.subject for mail in at.controls} - {Control.NOTIFIED}
+    orders = {mail.subject for mail in at.controls} - {Control.NOTIFIED, Control.EDITED}
     idle = not orders or (orders == {Control.GRANTED} and (bool(at.inbox) or _attention_granted(at)))
     if not shown and idle:
         return Verdict(Transition(at.before.state, (), same_wait(at.before)), ())

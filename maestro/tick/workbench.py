@@ -7,6 +7,7 @@ from maestro.errors import ToolDeclined
 from maestro.tick.journals import Journals
 from maestro.tools.breaker import CLOSED, Breaker
 from maestro.tools.calls import InlineTools, ToolRecords, ToolRunner
+from maestro.tools.context import Reveal, nothing_revealed
 from maestro.tools.registry import Toolbox
 from maestro.tools.spec import Tool
 
@@ -43,6 +44,8 @@ class Workbench:
     inline: ToolRunner = field(default_factory=InlineTools)
     servers: ToolRunner | None = None
     """For tools that a server offers; None where there are no servers."""
+    reveal: Reveal = nothing_revealed
+    """The secret that a reference leads to."""
 
     def runner_of(self, tool: Tool) -> ToolRunner:
         """Who carries out a call of `tool`.

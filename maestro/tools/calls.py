@@ -8,7 +8,7 @@ import asyncio
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from pydantic import JsonValue
 
@@ -49,6 +49,32 @@ class Look:
 
     state: Literal["hit", "mine", "busy"]
     value: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheFigures:
+    """How often a cacheable call found its result, since the store was made."""
+
+    hits: int
+    """It was there."""
+    shared: int
+    """Somebody else was fetching it, and it was waited for."""
+    misses: int
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int]) -> Self:
+        """From the counts of a store."""
+        return cls(*(counts.get(f"tool_cache_{name}", 0) for name in ("hits", "shared", "misses")))
+
+    @property
+    def rate(self) -> float | None:
+        """Which part of the calls was carried out by nobody; None before the first."""
+        asked = self.hits + self.shared + self.misses
+        return (self.hits + self.shared) / asked if asked else None
+
+    def told(self) -> dict[str, JsonValue]:
+        rate = None if self.rate is None else round(self.rate, 4)
+        return {"hits": self.hits, "shared": self.shared, "misses": self.misses, "rate": rate}
 
 
 class ToolRecords(Protocol):

@@ -1,15 +1,15 @@
 """The tools that this process knows, by name: found in modules, and offered by installed distributions.
 
 Invariant: one name means one tool; what a shelf holds, which may change, never takes the name of a tool of ours.
-Not here yet: classes of tools, with commands and streams (spec/04).
 """
 
 import importlib
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from maestro.errors import InvalidInput, ToolNotFound
+from maestro.tools.classes import Tools
 from maestro.tools.spec import Spec, Tool
 
 ENTRY_POINTS = "maestro.tools"
@@ -86,10 +86,16 @@ class Toolbox:
 
 
 def tools_in(thing: object) -> list[Tool]:
-    """`thing` itself if it is a tool, else those among its names."""
-    if isinstance(thing, Tool):
-        return [thing]
-    return [each for each in vars(thing).values() if isinstance(each, Tool)]
+    """`thing` itself if it is a tool, its tools if it is a class of them, else all of these among its names."""
+    if isinstance(thing, Tool) or (isinstance(thing, type) and issubclass(thing, Tools)):
+        return list(_told_by(thing))
+    return [tool for named in vars(thing).values() for tool in _told_by(named)]
+
+
+def _told_by(named: object) -> Sequence[Tool]:
+    if isinstance(named, Tool):
+        return [named]
+    return named.tools if isinstance(named, type) and issubclass(named, Tools) else ()
 
 
 def _imported(place: str) -> object:

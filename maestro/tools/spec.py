@@ -32,6 +32,8 @@ MAX_TIMEOUT_S = 3_600
 DAY_MS = 86_400_000
 
 Risk = Literal["low", "high"]
+Surface = Literal["command", "stream"]
+"""Do this now; or: tell me when something is new (maestro.tools.streams)."""
 Place = Literal["worker", "inline", "server"]
 """Who carries a call out: a process of its own, that of the tick, or the server that offers the tool."""
 
@@ -82,6 +84,7 @@ class Spec:
     cacheable: bool = False
     cache_ttl_s: float = 300.0
     runs: Place = "worker"
+    surface: Surface = "command"
 
     @property
     def quota_resource(self) -> str:

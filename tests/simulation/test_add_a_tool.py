@@ -14,7 +14,11 @@ def test_the_example_does_what_it_says() -> None:
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         exec(compile(block, "docs/how-to/add-a-tool.md", "exec"), module)  # noqa: S102 - our own page
     tests = [name for name in module if name.startswith("test_")]
-    assert tests == ["test_an_order_waits_for_a_person_and_happens_once"]
+    assert tests == [
+        "test_an_order_waits_for_a_person_and_happens_once",
+        "test_a_model_asks_for_tools_and_a_person_is_asked_before_it_orders",
+        "test_what_is_new_arrives_once_and_in_order",
+    ]
     for name in tests:
         module[name]()
 
