@@ -17,7 +17,7 @@ CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/
                  tests/unit/field tests/unit/tick tests/unit/tools tests/property)
 CORE_CONTRACT := $(wildcard tests/contract/test_store_*.py)
 
-.PHONY: setup demo test test-core lint faults sim tools nodes crowd chaos soak cold bench bench-field lock clean help
+.PHONY: ui screenshots fuzz setup demo test test-core lint faults sim tools nodes crowd chaos powercut soak cold bench bench-field lock clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -31,10 +31,14 @@ help:
 	@echo "make nodes      500 continuations, while a node is killed, one paused, one drained"
 	@echo "make crowd      1,000 that wake at once, served by a pool of at most eight"
 	@echo "make chaos      five minutes of faults on the whole cluster, and the invariants after them"
+	@echo "make powercut   twenty power cuts under a store that is being written to (needs root)"
 	@echo "make soak       thirty minutes of it; memory and files of every process flat"
 	@echo "make cold       everything killed at once with 1,000 continuations"
 	@echo "make bench      each figure beside its bare loop"
 	@echo "make bench-field how well the engines rank, on a judged collection"
+	@echo "make bench-pane the pane before 100,000 continuations"
+	@echo "make ui         the pane from its sources into the package (needs node)"
+	@echo "make screenshots each view of the pane into docs/img"
 	@echo "make lock       new lock files (needs uv)"
 
 setup: $(READY)
@@ -102,12 +106,13 @@ crowd: export POOL_MOST ?= 8
 crowd: setup
 	$(BIN)/python -m pytest -q -s tests/e2e/test_elastic_pools.py
 
-# A million events through a relay that is killed every 20 seconds.
+# A million events through a relay that is killed every 20 seconds; five floods of 10,000 events a second beside a calm.
 mesh: export MESH_EVENTS ?= 1000000
 mesh: export MESH_KILL_EVERY_S ?= 20
 mesh: export MESH_PATIENCE_S ?= 850
 mesh: export MESH_SLEEPERS ?= 10000
-mesh: export MESH_FLOOD ?= 11000
+mesh: export MESH_FLOOD ?= 50000
+mesh: export MESH_FLOODS ?= 5
 mesh: setup
 	$(BIN)/python -m pytest -q -s tests/integration/test_mesh_at_scale.py
 
@@ -122,6 +127,11 @@ CHAOS := $(BIN)/maestro chaos run --seed $(CHAOS_SEED)
 chaos: setup
 	$(CHAOS) $(CHAOS_OUT) --profile everything --minutes 5
 
+# Each on a disk of its own, in a file; without root and loop devices it says so. `make test` has two of them.
+powercut: export POWER_CUTS ?= 20
+powercut: setup
+	$(BIN)/python -m pytest -q -s -m powercut tests/chaos/test_power_cut.py
+
 soak: setup
 	$(CHAOS) $(CHAOS_OUT) --profile everything --minutes 30 --tellers 50
 
@@ -131,9 +141,27 @@ cold: setup
 bench: setup
 	$(BIN)/python -m benchmarks
 
+# 20,000 requests drawn from the OpenAPI file of the HTTP API; a few hundred of them are in `make test`.
+fuzz: export FUZZ_REQUESTS ?= 20000
+fuzz: setup
+	$(BIN)/pytest -q -s tests/integration/test_api_fuzz.py
+
 # How well the engines rank a judged collection, and how long the top of a field takes.
 bench-field: setup
 	$(BIN)/python -m benchmarks --only field retrieval --write-ranking
+
+# What `ui/` says becomes what the package serves; at run time there is no node. The checker of its tests is copied beside them.
+ui:
+	cd ui && npm ci --silent && npm run --silent build
+	cp ui/node_modules/axe-core/axe.min.js ui/node_modules/axe-core/LICENSE tests/pane/axe/
+
+# Pictures by the distribution's Chromium, of a made-up swarm behind the real API.
+screenshots: setup
+	$(BIN)/python -m tests.pane.screens
+
+# First paint, worst frame of scrolling, and the page's memory over ten minutes of fifty changes a second.
+bench-pane: setup
+	$(BIN)/python -m tests.pane.at_scale
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml
 lock:

@@ -4,6 +4,7 @@
     ├─ system   one_for_one    timekeeper · relay · reaper · projector · warehouse (· herald)
     ├─ node-keeper             empties nodes that are drained
     ├─ kernel-keeper           has Serve run the context kernel, where that is on
+    ├─ pane-keeper             has Serve host the HTTP API and the pane, where they are on
     ├─ pager                   the only process with litellm and the providers' keys
     ├─ pools    one_for_one    pool/<name>/n, continuation/<id> (dedicated), placer, pool-keeper
     ├─ sources  one_for_one    source-keeper, source/<name>
@@ -20,6 +21,7 @@ from actors.names import (
     KERNEL_KEEPER,
     NODE_KEEPER,
     PAGER,
+    PANE_KEEPER,
     PLACER,
     POOL_KEEPER,
     PROJECTOR,
@@ -44,6 +46,8 @@ from maestro.supervision.spec import ChildSpec, Intensity, Pace
 
 KERNEL_KEEPER_ACTOR = "actors.kernel_keeper:KernelKeeperActor"  # by name: Serve is imported only where it is on
 KERNEL_APP = "serve_apps.context_kernel:build"
+PANE_KEEPER_ACTOR = "actors.pane_keeper:PaneKeeperActor"
+PANE_APP = "serve_apps.api:build"
 MASS_DEATH = Intensity(max_restarts=1_000, max_seconds=60)  # a lost node ends a whole pool at once: no crash loop
 OFTEN = Intensity(max_restarts=10, max_seconds=60)
 PACE = Pace(at_once=8, per_second=20)  # a start is 0.6 s of a core here: more at once only make each other late
@@ -62,6 +66,7 @@ def tree(settings: Settings) -> ChildSpec:
             _system(settings, text),
             _nodes(text),
             *_kernel(settings, text),
+            *_pane(settings, text),
             _pager(text),
             _pools(settings, text),
             _sources(text),
@@ -89,6 +94,11 @@ def _nodes(text: str) -> ChildSpec:
 def _kernel(settings: Settings, text: str) -> tuple[ChildSpec, ...]:
     spec = ChildSpec(id=KERNEL_KEEPER, start=KERNEL_KEEPER_ACTOR, args={"settings": text, "app": KERNEL_APP})
     return (spec,) if settings.kernel == "serve" else ()
+
+
+def _pane(settings: Settings, text: str) -> tuple[ChildSpec, ...]:
+    spec = ChildSpec(id=PANE_KEEPER, start=PANE_KEEPER_ACTOR, args={"settings": text, "app": PANE_APP})
+    return (spec,) if settings.pane == "serve" else ()
 
 
 def _pools(settings: Settings, text: str) -> ChildSpec:

@@ -133,6 +133,7 @@ class ContinuationActor:
             settings.patience,
             pager.load,
             backend.journals,
+            field_wait_ms=settings.field_wait_ms,
         )
         around = Surroundings(
             store=backend.store,
@@ -144,6 +145,7 @@ class ContinuationActor:
             ),
             tick_deadline_ms=settings.tick_deadline_ms,
             defaults=settings.ttl_defaults,
+            durability=settings.durability,
         )
         how = HostSettings(pool, holder, settings.partitions, slots, settings.lease_ms, settings.idle_ms, keep_ms)
         host = Host(how, around, backend.signals)

@@ -38,6 +38,9 @@ STORE = {
     "reclaimed": ("maestro_reclaimed_total", "Continuations taken back from holders that died or were silent."),
     "dead_letters": ("maestro_dead_letters", "Messages and events that could not be delivered."),
     "waiting": ("maestro_waiting_for_people", "Continuations that wait for a person."),
+    "tool_cache_hits": ("maestro_tool_cache_hits_total", "Cacheable calls of tools whose result was there."),
+    "tool_cache_shared": ("maestro_tool_cache_shared_total", "Such calls that waited for the same one of another."),
+    "tool_cache_misses": ("maestro_tool_cache_misses_total", "Such calls that were carried out."),
     f"pool_places:{LACKING}": ("maestro_lacking_room", "Actors wanted that no node has room for."),
 }
 """Name in the store -> name and meaning of the metric."""

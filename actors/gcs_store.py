@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ray._private.gcs_utils import cleanup_redis_storage
 
-from maestro.adapters.redis.checks import run_id_of
+from maestro.adapters.redis.checks import run_ids_of
 from maestro.errors import InvalidInput
 from maestro.home import read_private
 from maestro.settings import Settings
@@ -62,7 +62,7 @@ class GcsStore:
             StoreUnavailable: one of the two does not answer.
         """
         place = f"{self.host}:{self.port}"
-        if run_id_of(self.url) == run_id_of(ours):
+        if set(run_ids_of(self.url)) & set(run_ids_of(ours)):
             hint = "start another Redis for Ray, or unset MAESTRO_GCS_REDIS_URL: Ray then keeps its state in memory"
             raise InvalidInput(f"{place} is the server of our own state", field="gcs_redis_url", hint=hint)
         return place

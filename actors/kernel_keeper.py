@@ -1,7 +1,7 @@
 """The keeper of the context kernel: Serve runs the application that the settings ask for, and what Serve says of it.
 
 Invariants: what runs already is left alone, whoever started it; what runs with other options is replaced; a deployment
-that failed is tried again after a minute; Serve opens no HTTP port for it.
+that failed is tried again after a minute; it has no HTTP route.
 What is not here: replicas that die, which Serve replaces by itself; and its end: it goes with the cluster.
 """
 
@@ -18,6 +18,7 @@ from ray.serve import Application
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
 
+from actors.serving import begin_serve
 from actors.supervised import Supervised
 from maestro import bootstrap
 from maestro.field.kernel import APP
@@ -84,7 +85,7 @@ class KernelKeeperActor(Supervised):
         """Serve knows what is to run; loading a model takes as long as it takes."""
         self._deployed_at = monotonic()
         log.info("the context kernel is deployed", engine=self._options.engine, deployment=self._options.deployment)
-        serve.start(proxy_location="Disabled")
+        begin_serve(self._settings)
         application = self._build(self._options.model_dump(mode="json"))
         serve.run_many(
             [serve.RunTarget(target=application, name=APP, route_prefix=None)], wait_for_applications_running=False

@@ -16,15 +16,18 @@ from actors.lifecycle import Lifecycle
 from actors.opening import patiently
 from maestro import bootstrap
 from maestro.continuation.envelope import Seal
+from maestro.errors import InvalidInput
 from maestro.field.local import LocalRanker
 from maestro.field.ranker import Ranker
-from maestro.ids import TenantId
 from maestro.runtime.backend import Backend
 from maestro.runtime.herald import Herald
-from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
+from maestro.runtime.loops import Projector, Reaper, Timekeeper, keep
+from maestro.runtime.relay import Relay
 from maestro.runtime.treasury import Treasury
 from maestro.runtime.warehousing import Warehouse
 from maestro.settings import Settings
+
+log = structlog.get_logger()
 
 LOOP_ACTOR = "actors.loops:LoopActor"
 Role = Literal["timekeeper", "relay", "reaper", "projector", "warehouse", "herald"]
@@ -67,7 +70,22 @@ class LoopActor:
 
     async def _run(self, role: Role) -> None:
         loop = await asyncio.shield(self._opening)
-        await keep(role, loop.step, loop.wait)
+        if isinstance(loop, Projector):
+            await asyncio.gather(keep(role, loop.step, loop.wait), self._gather(loop))
+        else:
+            await keep(role, loop.step, loop.wait)
+
+    async def _gather(self, projector: Projector) -> None:
+        """What is near the goals of fields that are read is looked for, beside what is told of to them."""
+        backend = projector.backend
+        try:
+            gatherer = await patiently(lambda: bootstrap.open_gatherer(self._settings, backend, projector.ranker))
+        except InvalidInput as error:  # fields go on without it
+            log.error("no_index", error=str(error))  # noqa: TRY400 - the text says it all
+            await patiently(backend.gatherings.close)
+            return
+        if gatherer is not None:
+            await keep("gatherer", gatherer.step, gatherer.wait)
 
     async def _collect(self) -> None:
         """Ray's metrics endpoint tells what the store and the tree know, and how late timers are."""
@@ -88,14 +106,14 @@ def _loop(role: Role, backend: Backend, settings: Settings) -> Loop:
             return Relay(backend, bootstrap.event_types(settings))
         case "reaper":
             landmarks, digests = bootstrap.open_landmarks(settings, backend), bootstrap.open_digests(settings, backend)
-            return Reaper(backend, treasury=Treasury(backend), digests=digests, landmarks=landmarks)
+            watchman = bootstrap.open_watchman(settings, backend)
+            return Reaper(backend, treasury=Treasury(backend), digests=digests, watchman=watchman, landmarks=landmarks)
         case "herald":
             return Herald(backend, bootstrap.open_notifier(settings))
         case "warehouse":
             return bootstrap.open_warehouse(settings, backend)
         case "projector":
-            seal, tenant = Seal(settings.mac_key_bytes()), TenantId(settings.tenant)
-            return Projector(backend, seal, tenant, _ranker(settings), settings.kernel_deadline_ms)
+            return Projector(backend, Seal(settings.mac_key_bytes()), _ranker(settings), settings.kernel_deadline_ms)
         case _:
             assert_never(role)
 

@@ -22,6 +22,7 @@ PAGER = "pager"
 PLACER = "placer"
 NODE_KEEPER = "node-keeper"
 KERNEL_KEEPER = "kernel-keeper"
+PANE_KEEPER = "pane-keeper"
 POOL_KEEPER = "pool-keeper"
 SOURCE_KEEPER = "source-keeper"
 

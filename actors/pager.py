@@ -24,6 +24,7 @@ from maestro.pager.failover import FailoverModelRouter
 from maestro.pager.reply import Failure, Reply
 from maestro.pager.request import ModelRequest
 from maestro.pager.retries import RetryPolicy
+from maestro.pager.telling import Telling
 from maestro.runtime.dispatching import Dispatcher
 from maestro.runtime.loops import keep
 from maestro.settings import Settings
@@ -121,5 +122,8 @@ class PagerActor:
         open_ports: Callable[[str], Awaitable[PagerPorts]] = getattr(importlib.import_module(module), function)
         ports = await patiently(lambda: open_ports(settings))
         dispatch.told_by(ports.notices)
-        desk = PagerDesk(dispatch.answer, ports.answers, told.pager_slots, told.pager_async_slots)
+        answering = dispatch.answer
+        if ports.backend is not None:
+            answering = Telling(dispatch.answer, dispatch.answer_in_pieces, ports.backend.pieces).answer
+        desk = PagerDesk(answering, ports.answers, told.pager_slots, told.pager_async_slots)
         return _Open(dispatch, desk, None if ports.backend is None else Dispatcher(ports.backend, desk.call))

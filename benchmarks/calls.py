@@ -1,8 +1,9 @@
 """What the way of a model call adds to the call itself, and what advice costs by the ledger.
 
-The way is all that a tick and its pager do for one call: the intent with its reservation, the notices, the desk, the
-answer with its settlement, each durable (fsync `always`). The bare figure is litellm alone against the same server,
-taken in turns. The prices of the second part are those of DESIGN 8; who asks for advice, and how often, is scripted, so
+The way is what a tick and its pager do for one call: the intent with its reservation, the notices, the desk, the answer
+with its settlement, each durable (fsync `always`); not the Ray call between the two processes, nor composing the
+prompt. The bare figure is litellm alone against the same server, taken in turns.
+The prices of the second part are those of DESIGN 8; who asks for advice, and how often, is scripted, so
 the ratios say what the mechanism costs at that rate, not what a model would do.
 """
 
@@ -39,6 +40,8 @@ PROMPT = "Federated reinforcement learning for robots, and what came of it. " * 
 OUTPUT_TOKENS = 400
 ASKS_EVERY = 2  # of so many calls one asks its advisor
 BYTES_PER_TOKEN = 4
+WARMING = 8  # rounds that are not counted: connections are open from then on
+CALLS_OF_A_TICK = 4  # the pager reads the journal of the open tick: a tick of hundreds of calls is nobody's
 ADVISED = ((Step.SONNET_ADVISOR, Step.OPUS), (Step.HAIKU_ADVISOR, Step.SONNET))
 
 
@@ -57,6 +60,7 @@ async def measure(scale: Scale) -> Outcome:
     rows = [
         Row("model call, the whole way, p50", "ms", _ms(ours, 0.5), _ms(bare, 0.5)),
         Row("model call, the whole way, p99", "ms", _ms(ours, 0.99), _ms(bare, 0.99)),
+        Row("added to a model call by the way, p50", "ms", _ms([a - b for a, b in zip(ours, bare, strict=True)], 0.5)),
     ]
     rows += [Row(f"cost of {a} beside {b}", "usd", spent[a] / 1e6, spent[b] / 1e6) for a, b in ADVISED]
     return Outcome("calls", tuple(rows), {"asks_every": ASKS_EVERY, "calls_of_each_step": calls})
@@ -101,15 +105,11 @@ class _Caller:
 async def _in_turns(
     backend: Backend, dispatch: FailoverModelRouter, fake: FakeProvider, rounds: int
 ) -> tuple[list[float], list[float]]:
+    """Seconds of each call by our way and of each bare one, in turns; who begins changes with each round."""
     import litellm  # noqa: PLC0415 - after the adapter has told it to fetch no price list
 
-    caller = await _caller(backend, dispatch)
-    ours: list[float] = []
-    bare: list[float] = []
-    for number in range(rounds + 5):
+    async def by_itself() -> float:
         begun = time.perf_counter()
-        await caller.call(Step.HAIKU)
-        between = time.perf_counter()
         await litellm.acompletion(
             model=MODEL,
             messages=[{"role": "user", "content": PROMPT}],
@@ -117,9 +117,25 @@ async def _in_turns(
             api_base=fake.openai_base,
             api_key="none",
         )
-        if number >= 5:  # connections are open from then on
-            ours.append(between - begun)
-            bare.append(time.perf_counter() - between)
+        return time.perf_counter() - begun
+
+    async def by_us(caller: _Caller) -> float:
+        begun = time.perf_counter()
+        await caller.call(Step.HAIKU)
+        return time.perf_counter() - begun
+
+    ours: list[float] = []
+    bare: list[float] = []
+    for number in range(-WARMING, rounds):
+        if (number + WARMING) % CALLS_OF_A_TICK == 0:
+            caller = await _caller(backend, dispatch)
+        if number % 2:
+            took, alone = await by_us(caller), await by_itself()
+        else:
+            alone, took = await by_itself(), await by_us(caller)
+        if number >= 0:
+            ours.append(took)
+            bare.append(alone)
     return ours, bare
 
 

@@ -24,7 +24,8 @@ from maestro.ids import ContinuationId, HolderId, MailId, Partition, TenantId, T
 from maestro.runtime import verbs
 from maestro.runtime.backend import Backend
 from maestro.runtime.host import Host, HostSettings
-from maestro.runtime.loops import Reaper, Relay, Timekeeper, keep
+from maestro.runtime.loops import Reaper, Timekeeper, keep
+from maestro.runtime.relay import Relay
 from maestro.runtime.verbs import Installation, Start
 from maestro.tick.behaviour import Behaviour, Repertoire
 from maestro.tick.linger import Linger

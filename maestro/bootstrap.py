@@ -7,6 +7,10 @@ import asyncio
 import functools
 import hashlib
 import importlib
+import os
+import pwd
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +20,8 @@ from maestro.adapters.feeds.reader import FeedReader
 from maestro.adapters.feeds.schedule import ScheduleReader
 from maestro.adapters.files.folders import FolderReader, MaildirReader
 from maestro.adapters.files.marks import FileMarks
+from maestro.adapters.files.secrets import revealed
+from maestro.adapters.files.seen import SeenFile
 from maestro.adapters.mail.notifier import EmailNotifier
 from maestro.adapters.mail.smtp import SmtpPost, parse_smtp
 from maestro.adapters.mcp.reader import McpReader
@@ -27,10 +33,13 @@ from maestro.adapters.sandbox.confined import Confinement
 from maestro.adapters.sandbox.process import Sandbox
 from maestro.adapters.sandbox.tools import ToolWorkers
 from maestro.adapters.web.client import GuardedWeb
+from maestro.adapters.webhook.hooks import hooks_in
+from maestro.adapters.webhook.inbox import WebhookInbox
 from maestro.adapters.webhook.notifier import WebhookNotifier
 from maestro.clock import Clock
 from maestro.continuation.envelope import Seal
 from maestro.errors import MaestroError, StoreUnavailable
+from maestro.field.ranker import Ranker
 from maestro.home import EMBEDDED, marks_folder, read_private
 from maestro.ids import TenantId, TimeMs
 from maestro.mesh.egress import Egress
@@ -38,8 +47,11 @@ from maestro.mesh.schemas import OPEN, EventTypes
 from maestro.mesh.source import Fetched, Kind, Reader, SourceRecords, kind_of
 from maestro.pager.desk import Answers
 from maestro.pager.notices import Notices
+from maestro.runtime.alarms import Watchman
+from maestro.runtime.audit import Auditor, Door
 from maestro.runtime.backend import Backend
 from maestro.runtime.digests import Digests
+from maestro.runtime.gathering import Gatherer
 from maestro.runtime.herald import Notifier
 from maestro.runtime.landmarks import Landmarks, Loss, check_not_older
 from maestro.runtime.publisher import MeshPublisher
@@ -50,10 +62,15 @@ from maestro.settings import Settings
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Repertoire
 from maestro.tick.workbench import Workbench
+from maestro.tools.gifts import Gifts
 from maestro.tools.registry import Toolbox
 
 SHIPPED = ("maestro.behaviours", "maestro.turns.state")
 """The modules whose behaviours every installation has."""
+TOOLS = ("maestro.adapters.web.tool", "maestro.adapters.mail.tool")
+"""The modules whose tools every installation has; a continuation uses them where it was given their scopes."""
+CODE = "maestro.adapters.sandbox.code"
+"""What an installation has that runs programs of models."""
 
 
 class SourceReader:
@@ -136,14 +153,23 @@ async def open_store(settings: Settings) -> Backend:
 
 async def _opened(settings: Settings, known: bool) -> Backend:
     tenant, virtual = TenantId(settings.tenant), settings.clock == "virtual"
-    return await open_backend(store_url(settings), tenant, settings.partitions, virtual, known)
+    url, replicas = store_url(settings), settings.redis_replicas
+    return await open_backend(url, tenant, settings.partitions, virtual, known, replicas)
 
 
 def open_marks(settings: Settings) -> FileMarks:
     """What this installation remembers of its store."""
+    return FileMarks(_marks(settings) / f"{settings.tenant}.json")
+
+
+def audit_seen(settings: Settings) -> SeenFile:
+    """How far the audit log went when it was last found whole."""
+    return SeenFile(_marks(settings) / f"{settings.tenant}.audit.json")
+
+
+def _marks(settings: Settings) -> Path:
     url = settings.redis_url
-    name = EMBEDDED if url is None else hashlib.sha256(url.encode()).hexdigest()[:10]
-    return FileMarks(marks_folder(settings.home, name) / f"{settings.tenant}.json")
+    return marks_folder(settings.home, EMBEDDED if url is None else hashlib.sha256(url.encode()).hexdigest()[:10])
 
 
 def open_landmarks(settings: Settings, backend: Backend) -> Landmarks:
@@ -182,9 +208,30 @@ def open_warehouse(settings: Settings, backend: Backend) -> Warehouse:
     return Warehouse(backend, ParquetStock(warehouse_folder(settings)))
 
 
+async def open_gatherer(settings: Settings, backend: Backend, ranker: Ranker) -> Gatherer | None:
+    """The loop that keeps the index and looks in it; None where there is none, and then no field waits for a look."""
+    if settings.index == "off":
+        await backend.gatherings.close()
+        return None
+    module = importlib.import_module("maestro.adapters.faiss.opening")  # only whoever looks loads FAISS
+    gatherer: Gatherer = await module.open_gatherer(settings, backend, ranker)
+    return gatherer
+
+
 def open_web(settings: Settings) -> GuardedWeb:
     """The one way out to addresses that somebody else chose."""
     return GuardedWeb(Egress.parse(settings.egress_allow))
+
+
+def open_webhooks(settings: Settings, backend: Backend) -> WebhookInbox:
+    """The door for webhooks, to be mounted where HTTP is served; without a file of hooks it knows none.
+
+    Raises:
+        InvalidInput: the file of hooks is not good.
+    """
+    tenant, file = TenantId(settings.tenant), settings.webhooks_file
+    publisher = MeshPublisher(backend.router, backend.partitions, event_types(settings))
+    return WebhookInbox(() if file is None else hooks_in(file, tenant), publisher, backend.clock)
 
 
 def open_notifier(settings: Settings) -> Notifier:
@@ -206,14 +253,25 @@ def open_digests(settings: Settings, backend: Backend) -> Digests:
     return Digests(backend, open_notifier(settings) if settings.notify_url else None)
 
 
+def open_watchman(settings: Settings, backend: Backend) -> Watchman:
+    """Whoever tells that a budget is nearly spent, as above."""
+    crier = open_notifier(settings) if settings.notify_url else None
+    return Watchman(backend.alarms, backend.partitions, crier)
+
+
 async def open_installation(redis_url: str | None = None, tenant: str | None = None) -> Installation:
     """The installation as this process' settings describe it; for clients."""
-    return await install(Settings.load(redis_url=redis_url, tenant=tenant))
+    return await install(Settings.load(redis_url=redis_url, tenant=tenant), "client")
 
 
-async def install(settings: Settings) -> Installation:
-    """An open store with the key that opens what is in it."""
+async def install(settings: Settings, door: Door | None = None) -> Installation:
+    """An open store with the key that opens what is in it.
+
+    Args:
+        door: by which the user of this process steers, and is written down; None for actors and loops.
+    """
     store, seal = await open_store(settings), Seal(settings.mac_key_bytes())
+    who = None if door is None else Auditor(store.audit, seal, store.tenant, this_user(), door)
     return Installation(
         store,
         seal,
@@ -221,7 +279,17 @@ async def install(settings: Settings) -> Installation:
         settings.ttl_defaults,
         account=settings.account,
         asks_per_day=settings.asks_per_day,
+        audit=who,
     )
+
+
+def this_user() -> str:
+    """Whose process this is, and on which machine."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        name = f"uid {os.getuid()}"
+    return f"{name}@{socket.gethostname()}"
 
 
 def repertoire(settings: Settings) -> Repertoire:
@@ -230,15 +298,35 @@ def repertoire(settings: Settings) -> Repertoire:
 
 
 def workbench(settings: Settings, backend: Backend) -> Workbench:
-    """The tools of the modules that the settings name, of installed distributions and of MCP servers."""
-    toolbox = Toolbox.load((*SHIPPED, *settings.behaviours), installed=True)
-    servers = mcp_servers(settings)
-    return Workbench(toolbox.beside(servers.shelf), ToolWorkers(), backend.tools, backend.journals, servers=servers)
+    """The tools of the modules that the settings name, of installed distributions and of MCP servers, and our own."""
+    own = TOOLS + ((CODE,) if settings.code_execution else ())
+    toolbox = Toolbox.load((*SHIPPED, *own, *settings.behaviours), installed=True)
+    servers, workers = mcp_servers(settings), ToolWorkers(gifts=gifts(settings))
+    beside, at = toolbox.beside(servers.shelf), (backend.tools, backend.journals)
+    return Workbench(beside, workers, *at, servers=servers, reveal=_revealed)
+
+
+def _revealed(reference: str) -> str:
+    """The secret that it leads to; no log line of this process shows it from now on."""
+    secret = revealed(reference)
+    telemetry.hide([secret])
+    return secret
+
+
+def gifts(settings: Settings) -> Mapping[str, Gifts]:
+    """What each of our own tools is given: where it may go, and by what password."""
+    given: dict[str, Gifts] = {"web.fetch": {"egress": ",".join(settings.egress_allow)}}
+    if settings.mail_url is not None:
+        password = read_private(settings.mail_password_file) if settings.mail_password_file else ""
+        given["mail.send"] = {"mail server": settings.mail_url, "mail password": password}
+    if settings.code_execution:
+        given["code.run"] = {"code execution": "on"}
+    return given
 
 
 def mcp_servers(settings: Settings) -> McpServers:
     """The MCP servers that the settings name, each to be begun when it is first needed."""
-    return McpServers(ServerShelf(settings.mcp_file), Confinement())
+    return McpServers(ServerShelf(settings.mcp_file), Confinement(), egress=settings.egress_allow)
 
 
 def event_types(settings: Settings) -> EventTypes:

@@ -5,8 +5,7 @@ background event loop, so that a handle works in scripts, notebooks and threads 
 """
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import wraps
 from importlib.metadata import entry_points
@@ -17,13 +16,16 @@ from pydantic import JsonValue
 
 from maestro.budget.accounts import check_path
 from maestro.budget.vector import BudgetVector, budget_changes
+from maestro.continuation.bounds import Bounds
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.mail import Control
 from maestro.errors import ClusterError, MaestroError, StoreUnavailable, TimedOut
 from maestro.ids import ContinuationId, Partition, partition_of
 from maestro.pane import views
 from maestro.runtime import capacity, moneys, residence, steer, verbs
+from maestro.runtime.background import each, run_sync
 from maestro.runtime.fieldview import field_rows
+from maestro.runtime.hearing import Heard, hear
 from maestro.runtime.verbs import Installation, Start
 from maestro.supervision.spec import ChildSpec
 
@@ -31,22 +33,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
 
+__all__ = ["ContinuationHandle", "Maestro", "cluster", "run_sync"]
+
 POLL_S = 0.25  # how often a waiting client looks at the feed
-
-
-class _Loop:
-    """One background event loop per process, made at the first synchronous call."""
-
-    _lock = threading.Lock()
-    _loop: asyncio.AbstractEventLoop | None = None
-
-    @classmethod
-    def run(cls, work: Coroutine[Any, Any, R]) -> R:
-        with cls._lock:
-            if cls._loop is None:
-                cls._loop = asyncio.new_event_loop()
-                threading.Thread(target=cls._loop.run_forever, name="maestro-client", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(work, cls._loop).result()
 
 
 def _sync(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[S, P], R]:
@@ -54,7 +43,7 @@ def _sync(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Callab
 
     @wraps(method)
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return _Loop.run(method(self, *args, **kwargs))
+        return run_sync(method(self, *args, **kwargs))
 
     return call
 
@@ -80,11 +69,19 @@ class Maestro:
     @classmethod
     def connect(cls, redis_url: str | None = None, address: str | None = None, tenant: str | None = None) -> Self:
         """See `aconnect`."""
-        return _Loop.run(cls.aconnect(redis_url=redis_url, address=address, tenant=tenant))
+        return run_sync(cls.aconnect(redis_url=redis_url, address=address, tenant=tenant))
 
-    def drawing_on(self, account: str) -> Self:
-        """The same connection; the account `account`, such as `acme/key-7`, lends what is started by it its budget."""
-        return type(self)(replace(self.installation, account=check_path(account)), self._cluster)
+    def drawing_on(self, account: str | None = None, *, asks_per_day: int | None = None) -> Self:
+        """The same connection, for what is started by it.
+
+        Args:
+            account: such as `acme/key-7`; it lends the budget.
+            asks_per_day: how often a day it, and each of its children, asks people.
+        """
+        given: dict[str, Any] = {} if account is None else {"account": check_path(account)}
+        if asks_per_day is not None:
+            given["asks_per_day"] = Bounds(asks_per_day=asks_per_day).asks_per_day
+        return type(self)(replace(self.installation, **given), self._cluster)
 
     async def astart(
         self,
@@ -114,7 +111,8 @@ class Maestro:
             supersede=supersede,
             scopes=tuple(scopes),
         )
-        return ContinuationHandle(await verbs.start(self.installation, asked), self)
+        its_own = self.drawing_on(asks_per_day=getattr(behaviour, "asks_per_day", None))
+        return ContinuationHandle(await verbs.start(its_own.installation, asked), self)
 
     async def aget(self, text: str) -> "ContinuationHandle":
         """The handle of an id, a unique prefix of one, or a name."""
@@ -263,10 +261,27 @@ class ContinuationHandle:
         lines = await self._at.backend.records.log(self.id, first, last)
         return [views.log_line(line, at_ms, self._at.seal, self.id, self._at.tenant) for at_ms, line in lines]
 
+    def astream(self, cursor: str | None = None, timeout_s: float | None = None) -> AsyncGenerator[Heard, None]:
+        """Pieces of an answer that was asked for with `stream`, as they are written, then the whole.
+
+        Each tells its cursor, behind which another call goes on, without a gap or a repetition; after the whole, with
+        the next answer. Without one it begins with the answer that is written now. The errors are those of
+        maestro.runtime.hearing.hear.
+        """
+        return hear(self._at, self.id, cursor, timeout_s)
+
+    def stream(self, cursor: str | None = None, timeout_s: float | None = None) -> Iterator[Heard]:
+        """See `astream`."""
+        return each(self.astream(cursor, timeout_s))
+
     async def afield(self, n: int = 20) -> list[dict[str, JsonValue]]:
         """The top of its context field, as it is shown to it and why: pinned ones first, then the heaviest."""
         edits = (await self._view()).checkpoint.edits
         return await field_rows(self._at.backend.shelf, self.id, edits, n, await self._at.backend.clock.now_ms())
+
+    async def afreshness(self) -> dict[str, JsonValue]:
+        """How far its context field has come, in events of its partition, and whether it is stale."""
+        return (await self._at.backend.shelf.mark(self.id)).freshness.model_dump(mode="json")
 
     async def afork(self, at: int | None = None, share: float = 0.5, key: str | None = None) -> "ContinuationHandle":
         """A copy as it was after tick `at` (now, by default), with `share` of what is free; once per `key`."""
@@ -354,14 +369,10 @@ class ContinuationHandle:
 
     status, why, send, reply, result = _sync(astatus), _sync(awhy), _sync(asend), _sync(areply), _sync(aresult)
     approve, deny, events, log, field = _sync(aapprove), _sync(adeny), _sync(aevents), _sync(alog), _sync(afield)
+    freshness = _sync(afreshness)
     fork, rebudget, cancel, kill = _sync(afork), _sync(arebudget), _sync(acancel), _sync(akill)
     transfer, refund, soften = _sync(atransfer), _sync(arefund), _sync(asoften)
     freeze, merge, wake, actor, migrate = _sync(afreeze), _sync(amerge), _sync(awake), _sync(aactor), _sync(amigrate)
-
-
-def run_sync(work: Coroutine[Any, Any, R]) -> R:
-    """The result of `work`, run on the background event loop that the synchronous forms share."""
-    return _Loop.run(work)
 
 
 def cluster() -> Any:

@@ -6,6 +6,7 @@
     │   └─ ContinuationInvalidInputError
     │       └─ ResumeAttemptsExhausted
     ├─ NotFound
+    │   ├─ CursorTooOld             what follows that place is not kept any more; names the place from which it is
     │   ├─ UnknownEntryError        the field holds no such entry; names what comes nearest
     │   └─ ContinuationNotFoundError
     ├─ Conflict                     right value, wrong moment
@@ -29,6 +30,7 @@
     │   │   ├─ RateLimited · ProviderUnavailable · ProviderTimeout
     │   ├─ TerminalModelError       no provider would answer otherwise
     │   │   ├─ AuthRefused · BadRequest · ContentPolicy · UnpricedModel · MalformedAnswer
+    │   │   ├─ TurnsExhausted       it asked for tools as often as it might, and gave no answer
     │   │   └─ Declined             the policy kernel does not let it be made; nobody was asked, nothing is charged
     │   ├─ AnswerLost               answered and billed, but it did not arrive: charged in full
     │   └─ ProvidersExhausted       the whole chain failed recoverably: sleep and come back
@@ -110,6 +112,16 @@ class NotFound(MaestroError):
 
 class ContinuationNotFoundError(NotFound):
     pass
+
+
+class CursorTooOld(NotFound):
+    """`cursor` is where what is kept begins."""
+
+    code = "cursor_too_old"
+
+    @property
+    def cursor(self) -> str:
+        return str(self.facts.get("cursor", ""))
 
 
 class UnknownEntryError(NotFound):
@@ -231,6 +243,10 @@ class UnpricedModel(TerminalModelError):
 
 class MalformedAnswer(TerminalModelError):
     code = "malformed_answer"
+
+
+class TurnsExhausted(TerminalModelError):
+    code = "turns_exhausted"
 
 
 class Declined(TerminalModelError):

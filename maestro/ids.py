@@ -71,6 +71,11 @@ def child_id(parent: ContinuationId, rev: Rev, ordinal: int, born_ms: TimeMs) ->
     return _assemble(born_ms, int.from_bytes(digest[:8], "big"), partition_of(parent))
 
 
+def derived_continuation_id(seed: str, born_ms: TimeMs, partition: Partition) -> ContinuationId:
+    """The id of a root that a call named `seed` makes; the same for every try of that call."""
+    return _assemble(born_ms, int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"), partition)
+
+
 def partition_of(cid: ContinuationId) -> Partition:
     """The partition that `cid` lives in: a family shares one."""
     return Partition(int(cid.rsplit("-", 1)[1], 36))

@@ -16,7 +16,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import quote
 
 from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -38,6 +37,9 @@ from maestro.mesh.egress import Egress
 from maestro.runtime.pooling import Pool
 from maestro.settings_kernel import KernelSettings
 from maestro.settings_pager import PagerSettings
+from maestro.settings_pane import PaneSettings
+from maestro.settings_store import StoreSettings
+from maestro.settings_tools import ToolSettings
 
 PREFIX = "MAESTRO_"
 NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER", "MAESTRO_LOGS"})
@@ -45,7 +47,7 @@ NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER", "MAESTRO_LOGS"})
 MAC_KEY_BYTES = 32
 
 
-class Settings(PagerSettings, KernelSettings):
+class Settings(PagerSettings, KernelSettings, StoreSettings, ToolSettings, PaneSettings):
     """What one installation is told; `Settings.load()` makes it."""
 
     model_config = SettingsConfigDict(
@@ -60,12 +62,6 @@ class Settings(PagerSettings, KernelSettings):
     home: Path = Field(default_factory=default_home)
     tenant: str = "default"
 
-    redis_url: str | None = None
-    """Without its password; None means the embedded server. `store_url()` is what connects."""
-    redis_password: SecretStr | None = None
-    redis_password_file: Path | None = None
-    redis_fsync: Literal["always", "everysec"] = "always"
-    partitions: int = Field(default=1, ge=1, le=1024)
     clock: Literal["system", "virtual"] = "system"
     mac_key: SecretStr | None = None
     mac_key_file: Path | None = None
@@ -171,18 +167,9 @@ class Settings(PagerSettings, KernelSettings):
         """
         return _HandedOver.load(**{**self.model_dump(), **changes})
 
-    def store_url(self) -> str | None:
-        """The Redis URL with its password; None means the embedded server."""
-        password = self._secret(self.redis_password, self.redis_password_file)
-        if self.redis_url is None or password is None:
-            return self.redis_url
-        scheme, _, rest = self.redis_url.partition("://")
-        user, at, place = rest.rpartition("@") if scheme != "unix" else ("", "@", rest)
-        return f"{scheme}://{user if at else ''}:{quote(password, safe='')}@{place}"
-
     def mac_key_bytes(self) -> bytes:
         """The key that seals what is stored; made in `home` at first use where none is set."""
-        text = self._secret(self.mac_key, self.mac_key_file)
+        text = self.secret_of(self.mac_key, self.mac_key_file)
         home = self.home if text or self.home.exists() else private_folder(self.home)
         made = text or private_text(home / "mac.key", lambda: secrets.token_hex(MAC_KEY_BYTES))
         return made.encode()
@@ -215,8 +202,11 @@ class Settings(PagerSettings, KernelSettings):
 
     def secret_values(self) -> Sequence[str]:
         """Every secret that this process can read by itself: what the logs must never show."""
-        held = [self._secret(self.redis_password, self.redis_password_file), self.mac_key_bytes().decode()]
-        held += [self._secret(None, file) for file in (self.notify_password_file, self.gcs_redis_password_file)]
+        held = [self.secret_of(self.redis_password, self.redis_password_file), self.mac_key_bytes().decode()]
+        held += [
+            self.secret_of(None, file)
+            for file in (self.notify_password_file, self.gcs_redis_password_file, self.mail_password_file)
+        ]
         files = [read_private(Path(path)) for name, path in self.tiers.items() if name.endswith("_FILE")]
         keys = [key.get_secret_value() for key in self.tier_keys.values()]
         texts = [text for text in (*held, *files, *keys) if text]
@@ -227,11 +217,6 @@ class Settings(PagerSettings, KernelSettings):
         dumped = self.model_dump()
         return {name: "set, hidden" if _is_secret(value) else str(value) for name, value in dumped.items()}
 
-    def _secret(self, value: SecretStr | None, file: Path | None) -> str | None:
-        if value is not None:
-            return value.get_secret_value()
-        return None if file is None else read_private(file)
-
     def _keep(self, name: str, value: SecretStr) -> Path:
         return keep_private(self.home / "secrets" / name, value.get_secret_value())
 
@@ -240,11 +225,6 @@ class Settings(PagerSettings, KernelSettings):
     def _split_redis_password(cls, given: object) -> object:
         return settings_text.split_redis_password(given)
 
-    @field_validator("redis_url")
-    @classmethod
-    def _check_redis_url(cls, url: str | None) -> str | None:
-        return settings_text.redis_url(url)
-
     @field_validator("notify_url")
     @classmethod
     def _check_notify_url(cls, url: str | None) -> str | None:
@@ -252,7 +232,6 @@ class Settings(PagerSettings, KernelSettings):
 
     @field_validator(
         "home",
-        "redis_password_file",
         "mac_key_file",
         "notify_password_file",
         "gcs_redis_password_file",

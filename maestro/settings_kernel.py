@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
+from maestro.field.embedding import DIMS
 from maestro.field.kernel import Engine, KernelOptions, check_pinned, check_replicas
 from maestro.field.steady import DEADLINE_MS
 
@@ -32,6 +33,16 @@ class KernelSettings(BaseSettings):
     kernel_deadline_ms: int = Field(default=DEADLINE_MS, ge=10, le=60_000)
     """How long a ranking may take before the last ranks stand in, marked degraded."""
 
+    index: Literal["off", "local", "torch"] = "off"
+    """Who makes vectors of what is told, so that fields find what is near their goal: nobody, the hashed n-grams of the
+    engine `local`, or a model with torch."""
+    index_dims: int = Field(default=DIMS, ge=8, le=4_096)
+    """Of the vectors of `local`; those of a model have its own."""
+    index_model: Path | None = None
+    """The folder with the weights for `torch`; other weights are another model, and the index is made anew."""
+    field_wait_ms: int = Field(default=500, ge=0, le=60_000)
+    """How long the first reading of a field in a tick waits for what was told before it."""
+
     @property
     def kernel_options(self) -> KernelOptions:
         """What the deployment is made from."""
@@ -44,6 +55,12 @@ class KernelSettings(BaseSettings):
             max_replicas=self.kernel_max_replicas,
             max_ongoing_requests=self.kernel_ongoing,
         )
+
+    @field_validator("index_model")
+    @classmethod
+    def _check_index_model(cls, model: Path | None, info: ValidationInfo) -> Path | None:
+        check_pinned(model, "index_model", info.data.get("index") if info.data.get("index") != "off" else "local")
+        return None if model is None else model.expanduser().absolute()
 
     @field_validator("kernel_model")
     @classmethod

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import ParamSpec, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -18,6 +18,7 @@ from maestro.runtime.pooling import NAME, Pool
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _FEED = re.compile(r"(?P<subject>[\w.-]{1,120})=(?P<url>https?://\S+)")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
+_SPREAD = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 _NOTIFY_SCHEMES = ("http", "https", "smtp", "smtps")
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,9 +44,25 @@ def split_redis_password(given: object) -> object:
 
 def redis_url(url: str | None) -> str | None:
     """A URL that leads to a Redis."""
-    if url is not None and urlsplit(url).scheme not in _REDIS_SCHEMES:
+    parts = urlsplit(url or "")
+    if url is not None and parts.scheme not in (*_REDIS_SCHEMES, *_SPREAD):
         raise ValueError("write redis://HOST:PORT/DB, rediss://... or unix:///PATH")
+    if parts.scheme != "unix" and not _is_quoted(parts):
+        raise ValueError("write HOST:PORT, and %2F for / in a user or password, %40 for @, %3F for ?, %23 for #")
+    if parts.scheme.endswith("+sentinel") and not re.fullmatch(r"/[^/]+(/\d+)?", parts.path):
+        raise ValueError("write redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, or .../SERVICE/DB")
+    if parts.scheme in _SPREAD and not parts.netloc.rpartition("@")[2].strip(","):
+        raise ValueError("name at least one host: redis+cluster://HOST:PORT,HOST:PORT")
     return url
+
+
+def _is_quoted(parts: SplitResult) -> bool:
+    """False where a password that was not quoted has torn its URL apart: no part of it may show in an error then."""
+    place = parts.netloc.rpartition("@")[2]
+    whole = all(
+        re.fullmatch(r"[^:\[\]]*|[^:\[\]]*:\d{1,5}|\[[0-9a-fA-F:.]+\](:\d{1,5})?", host) for host in place.split(",")
+    )
+    return whole and "@" not in parts.path + parts.query + parts.fragment
 
 
 def notify_url(url: str | None) -> str | None:
@@ -53,6 +70,13 @@ def notify_url(url: str | None) -> str | None:
     parts = urlsplit(url or "")
     if url is not None and (parts.scheme not in _NOTIFY_SCHEMES or not parts.hostname or parts.password):
         raise ValueError("write http(s)://HOST/PATH, or smtp(s)://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS")
+    return url
+
+
+def mail_url(url: str | None) -> str | None:
+    """A URL of a mail server, without a password."""
+    if notify_url(url) is not None and not str(url).startswith("smtp"):
+        raise ValueError("write smtp(s)://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS")
     return url
 
 

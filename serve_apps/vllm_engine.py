@@ -30,6 +30,7 @@ from maestro.field.ranker import Rankable
 MAX_TOKENS = 256  # of one text, as in the engine `torch`: what MiniLM was trained on
 PAIR_TOKENS = 512  # of goal and entry together: what BERTs have positions for
 SHARE = 0.9  # of the GPU's memory that this replica may take
+CPU_SHARE = 0.2  # of the machine's memory, which vLLM wants free before it starts: others live there too
 CLASSIFIER = "ForSequenceClassification"
 HERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
@@ -87,7 +88,7 @@ class VllmRanker:
 
 
 def _arguments(model: Path, gpus: float, reads_pairs: bool) -> AsyncEngineArgs:
-    given: dict[str, Any] = {"gpu_memory_utilization": SHARE * gpus} if gpus else {}
+    given: dict[str, Any] = {"gpu_memory_utilization": SHARE * gpus if gpus else CPU_SHARE}
     if not reads_pairs and not (model / "modules.json").exists():
         given["pooler_config"] = PoolerConfig(seq_pooling_type="MEAN")  # a bare encoder does not say how it pools
     return AsyncEngineArgs(

@@ -31,8 +31,9 @@ from maestro.policy.question import PolicyConfig
 from maestro.runtime import verbs
 from maestro.runtime.backend import Backend
 from maestro.runtime.dispatching import Dispatcher
-from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper
+from maestro.runtime.loops import Projector, Reaper, Timekeeper
 from maestro.runtime.publisher import MeshPublisher
+from maestro.runtime.relay import Relay
 from maestro.runtime.verbs import Installation, Start
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Behaviour, Repertoire
@@ -115,8 +116,10 @@ class Stage:
         self.publisher = MeshPublisher(backend.router, backend.partitions)
         self.relay, self.timekeeper, self.reaper = Relay(backend), Timekeeper(backend), Reaper(backend)
         self.dispatcher = Dispatcher(backend, self.call)
-        self.projector = Projector(backend, SEAL, backend.tenant, LocalRanker())
+        self.projector = Projector(backend, SEAL, LocalRanker())
         self.bench = Workbench(Toolbox(tools), workers or InlineTools(), backend.tools, backend.journals)
+        self.faculties: dict[str, Any] = {}
+        """What those of the next `surroundings` have that is not as shipped."""
         self.around = self.surroundings(*behaviours)
         self.after_each_move: list[Callable[[], Any]] = []
 
@@ -131,6 +134,7 @@ class Stage:
             self.bench,
             self.backend.placements,
             journals=self.backend.journals,
+            **self.faculties,
         )
         around = Surroundings(
             store=self.backend.store,

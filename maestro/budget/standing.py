@@ -16,6 +16,7 @@ Source: spec/05 section 4; the three numbers are those of maestro.policy.gradien
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 
 from maestro.budget.ledger import Account, Ledger
 
@@ -41,6 +42,7 @@ class Standing:
 AT_EASE = Standing()
 Standings = Mapping[str, Standing]
 """By resource; who is not named is at ease."""
+NOBODY_SHORT: Standings = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from maestro.pager.desk import PagerDesk
 from maestro.policy.question import PolicyConfig
 from maestro.runtime.backend import Backend
 from maestro.runtime.host import Host, HostSettings
-from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
+from maestro.runtime.loops import Projector, Reaper, Timekeeper, keep
+from maestro.runtime.relay import Relay
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Repertoire
 from maestro.tick.blocks import Keeper
@@ -100,7 +101,7 @@ async def _host(role: Role) -> None:
 
 async def _loops(role: Role) -> None:
     backend = await _open(role)
-    projector = Projector(backend, Seal(role.key.encode()), backend.tenant, LocalRanker())
+    projector = Projector(backend, Seal(role.key.encode()), LocalRanker())
     loops = (Timekeeper(backend), Relay(backend), Reaper(backend), projector)
     async with asyncio.TaskGroup() as group:
         for loop in loops:

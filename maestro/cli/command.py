@@ -69,7 +69,7 @@ class Call:
             StoreUnavailable: no store answers.
         """
         if self._maestro is None:
-            self._maestro = Maestro(await install(self.settings))
+            self._maestro = Maestro(await install(self.settings, "cli"))
             telemetry.hide(self.settings.secret_values())
         return self._maestro
 

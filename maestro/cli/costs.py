@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from maestro.adapters.duckdb.reader import Answer, asked
-from maestro.adapters.duckdb.stock import reached_in
+from maestro.adapters.duckdb.reader import Answer
+from maestro.adapters.duckdb.spending import KEYS, Spending
 from maestro.bootstrap import warehouse_folder
 from maestro.budget.vector import USD
 from maestro.cli import output
@@ -21,28 +21,9 @@ from maestro.cli.words import usd
 from maestro.errors import InvalidInput
 from maestro.runtime import verbs
 from maestro.runtime.verbs import Installation
-from maestro.runtime.warehousing import fresh
 from maestro.settings import Settings
 
-KEYS = {
-    "behaviour": "coalesce(program, '-')",
-    "tier": "coalesce(tier, '-')",
-    "provider": "coalesce(provider, '-')",
-    "model": "coalesce(model, '-')",
-    "day": "day",
-    "continuation": "continuation",
-    "account": "coalesce(account, '-')",
-    "tenant": "coalesce(nullif(split_part(account, '/', 1), ''), tenant)",
-    "key": "coalesce(nullif(split_part(account, '/', 2), ''), '-')",
-    "project": "coalesce(nullif(split_part(account, '/', 3), ''), '-')",
-    "session": "coalesce(nullif(split_part(account, '/', 4), ''), session)",
-    "domain": "coalesce(domain, '-')",
-    "step": "coalesce(step, '-')",
-    "status": "status",
-}
-"""What can be summed by, and the column of fact_spent that says it."""
 MOST_ROWS = 10_000
-ALL_GROUPS = 10_000_000  # rows that add up to the total: none is left out
 Row = dict[str, JsonValue]
 By = Annotated[str, typer.Option(metavar="KEY,...", help=f"What to sum by: {', '.join(KEYS)}.")]
 
@@ -89,23 +70,13 @@ async def answer(at: Installation, settings: Settings, sql: str, most: int = MOS
     Raises:
         InvalidInput: it is not one SELECT that can be answered.
     """
-    folder = warehouse_folder(settings)
-    kept = {partition: reached_in(folder, partition) for partition in verbs.partitions(at)}
-    return asked(folder, await fresh(at.backend, kept), sql, most)
+    return await Spending(at, warehouse_folder(settings)).answer(sql, most)
 
 
 async def grouped(at: Installation, settings: Settings, keys: Sequence[str]) -> list[Row]:
     """One row per combination of `keys`, the dearest first."""
-    columns = ", ".join(f"{KEYS[key]} as by_{key}" for key in keys)
-    numbers = ", ".join(str(place) for place in range(1, len(keys) + 1))
-    sums = "count(distinct call_id), coalesce(sum(tokens), 0)::bigint, coalesce(sum(usd_micros), 0)::bigint as micros"
-    sql = f"select {columns}, {sums} from fact_spent group by {numbers} order by micros desc, {numbers}"  # noqa: S608
-    found = await answer(at, settings, sql, ALL_GROUPS)
-    rows: list[Row] = []
-    for *place, calls, tokens, micros in found.rows:
-        sums_of: Row = {"calls": calls, "tokens": tokens, "usd_micros": micros, "usd": usd(_int(micros))}
-        rows.append({**dict(zip(keys, place, strict=True)), **sums_of})
-    return rows
+    rows = await Spending(at, warehouse_folder(settings)).by(keys)
+    return [{**row, "usd": usd(_int(row["usd_micros"]))} for row in rows]
 
 
 async def in_ledgers(at: Installation) -> int:

@@ -21,8 +21,10 @@ from maestro.adapters.redis.checks import StoreFinding, findings_at
 from maestro.bootstrap import repertoire, store_url
 from maestro.cli.command import Call
 from maestro.cli.output import Column
+from maestro.cli.tiers import WANTED, without_target
 from maestro.errors import MaestroError
 from maestro.home import private_folder, read_private
+from maestro.ids import TenantId
 from maestro.pager.targets import REHEARSAL, Target
 from maestro.settings import Settings, unknown_environment
 
@@ -146,6 +148,8 @@ def _tiers(settings: Settings) -> Iterator[StoreFinding]:
             "tiers", False, error.message, "targets that can be read", error.hint or "see MAESTRO_TIER_*"
         )
         return
+    for tier, fix in without_target(chains):
+        yield StoreFinding(f"tier {tier}", False, "no target is set", WANTED, fix)
     listed = [
         target for chain in chains.values() for target in chain if target.price is None and target.provider != REHEARSAL
     ]
@@ -178,7 +182,8 @@ def _store(settings: Settings) -> Iterator[StoreFinding]:
     except MaestroError as error:
         yield StoreFinding("store", False, error.message, "an answer", error.hint or "see `maestro status`")
         return
-    for finding in findings_at(url, settings.redis_fsync):
+    tenant = TenantId(settings.tenant)
+    for finding in findings_at(url, settings.redis_fsync, tenant, settings.redis_replicas):
         yield StoreFinding(f"store {finding.check}", finding.ok, finding.seen, finding.wanted, finding.fix)
 
 

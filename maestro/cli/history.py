@@ -17,6 +17,7 @@ from maestro.ids import ContinuationId
 from maestro.policy.policy import policy_of
 from maestro.runtime import sweeping, verbs, verification
 from maestro.runtime import whatif as whatifs
+from maestro.runtime.audit import note
 from maestro.runtime.verbs import Installation
 
 
@@ -99,6 +100,8 @@ async def clock(
     by_ms = 0 if by is None else reading.duration_ms(by)
     at = await call.at()
     backend = at.backend
+    if by is not None:
+        await note(at, "advance clock", "", by_ms=by_ms)
     now_ms = await (backend.clock.now_ms() if by is None else backend.steering.advance(by_ms))
     kind = call.settings.clock
     data: dict[str, JsonValue] = {"now_ms": now_ms, "now": f"{moment(now_ms)} UTC", "clock": kind, "advanced_ms": by_ms}

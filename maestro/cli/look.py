@@ -12,6 +12,7 @@ from rich.text import Text
 from maestro.cli.command import Call, Id, MaybeId
 from maestro.cli.inert import inert
 from maestro.cli.output import Column, Row, facts, pretty
+from maestro.cli.telling import tell_answers
 from maestro.cli.words import (
     account,
     amount,
@@ -26,8 +27,10 @@ from maestro.cli.words import (
 )
 from maestro.continuation.lifecycle import Activity, Hold, Status
 from maestro.errors import InvalidInput, NotFound
-from maestro.ids import Partition
+from maestro.ids import ContinuationId, Partition
 from maestro.runtime import verbs
+from maestro.runtime.fieldview import freshness_words
+from maestro.runtime.verbs import Installation
 from maestro.tick.records import Fact, Records
 
 STATES = (*Activity, *Status, *Hold)
@@ -106,6 +109,7 @@ async def field(call: Call, id: Id, top: Annotated[int, typer.Option(min=1, max=
     call.out.rows(
         await handle.afield(top), _FIELD_COLUMNS, "Its field is empty: nothing it subscribed to has come yet."
     )
+    call.out.note(freshness_words(await handle.afreshness()))
 
 
 async def watch(
@@ -113,9 +117,14 @@ async def watch(
     id: MaybeId = None,
     last: Annotated[int, typer.Option(min=0, help="Begin with so many that happened before.")] = TAIL,
 ) -> None:
-    """What happens, live, until Ctrl-C. With -o json, too, one line each."""
+    """What happens, live, until Ctrl-C; of ID its answers, too, while they are written. With -o json one line each."""
     at = await call.at()
     whose = None if id is None else (await call.find(id)).id
+    facts = _tell_facts(call, at, whose, last)
+    await (facts if whose is None else asyncio.gather(facts, tell_answers(call.out, at, whose)))
+
+
+async def _tell_facts(call: Call, at: Installation, whose: ContinuationId | None, last: int) -> None:
     seen: dict[Partition, str] = dict.fromkeys(verbs.partitions(at), "0-0")
     begun = False
     while True:

@@ -1,5 +1,8 @@
 """`maestro mcp`: other people's MCP servers, looked at and approved; and Maestro's own verbs as one."""
 
+import secrets
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -7,12 +10,15 @@ from pydantic import JsonValue
 from rich.text import Text
 
 from maestro.adapters.mcp.offered import groups_of, verbs_server
+from maestro.adapters.mcp.served import listening_at, serve_http, url_of
 from maestro.adapters.mcp.servers import McpServers
 from maestro.bootstrap import mcp_servers
 from maestro.cli.command import Call
 from maestro.cli.inert import inert
 from maestro.cli.output import Column, Row
+from maestro.client import Maestro
 from maestro.errors import Conflict, InvalidInput, MCPConnectionError
+from maestro.home import private_folder, private_text
 from maestro.tools.servers import Difference, Offers, differences, list_digest
 
 DIGEST_CHARS = 12  # of SHA-256: a server that looks for another list with the same beginning has 2^48 to try
@@ -29,14 +35,20 @@ async def mcp(
     ] = None,
     may: Annotated[str, typer.Option(help="serve: which verbs, of look, send, start, answer, stop; or all.")] = "look",
     who: Annotated[str, typer.Option(help="serve: how what comes this way is named.")] = "mcp",
+    http: Annotated[
+        str | None, typer.Option(metavar="[ADDRESS:]PORT", help="serve: over HTTP, and not on standard streams.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="serve --http: the token that clients bring; one is made where there is none.")
+    ] = None,
 ) -> None:
-    """MCP servers: list their tools, check what they offer now, approve it; or serve Maestro's own verbs on stdio.
+    """MCP servers: list their tools, check what they offer now, approve it; or serve Maestro's own verbs.
 
     Nothing that a server offers is used before it is approved, and what it changes later is off until it is approved
     again. Which servers there are, MAESTRO_MCP_FILE says.
     """
     if action == "serve":
-        await _serve(call, may, who)
+        await (_serve(call, may, who) if http is None else _serve_http(call, may, who, http, token_file))
         return
     servers = mcp_servers(call.settings)
     if servers.shelf.trouble is not None:
@@ -111,7 +123,27 @@ def _approved(call: Call, servers: McpServers, server: str, offered: Offers, dig
 async def _serve(call: Call, may: str, who: str) -> None:
     """Until the other side closes the standard streams."""
     groups = groups_of(may)
-    await verbs_server(await call.maestro(), groups, who).run_stdio_async()
+    await verbs_server(await _heard(call, who), groups, who).run_stdio_async()
+
+
+async def _heard(call: Call, who: str) -> Maestro:
+    """The installation, with `who` at its door."""
+    at = await call.at()
+    return Maestro(replace(at, audit=None if at.audit is None else at.audit.of(who, "mcp")))
+
+
+async def _serve_http(call: Call, may: str, who: str, place: str, token_file: Path | None) -> None:
+    """Until it is interrupted."""
+    groups, listening = groups_of(may), listening_at(place)
+    try:
+        file = token_file or private_folder(call.settings.home / "secrets") / "mcp-token"
+        token = private_text(file, lambda: secrets.token_urlsafe(32)).strip()
+        server = verbs_server(await _heard(call, who), groups, who)
+        url = url_of(listening)
+        call.out.live({"url": url, "token_file": str(file)}, Text(f"{url}, for whoever brings the token in {file}"))
+        await serve_http(server, listening, token)
+    finally:
+        listening.close()
 
 
 def inert_lines(each: Difference) -> str:

@@ -20,6 +20,7 @@ from maestro.mesh.event import new_event
 from maestro.mesh.source import SourceRecord, check_url
 from maestro.mesh.subject import check_pattern, check_subject, matches
 from maestro.runtime import verbs
+from maestro.runtime.audit import note
 from maestro.runtime.publisher import MeshPublisher
 from maestro.runtime.redelivery import redeliver
 from maestro.runtime.verbs import PERSON, Installation
@@ -83,6 +84,7 @@ async def dead_letters(
     """What could not be delivered, and why."""
     at = await call.at()
     if again is not None:
+        await note(at, "redeliver", again)
         count = await redeliver(at.backend, again)
         call.out.record({"id": again, "redelivered": count}, Text(f"{again} is delivered again."))
         return
@@ -109,9 +111,11 @@ async def sources(
     """The sources that are polled, once for all who subscribed: feeds, folders, mail, schedules."""
     at = await call.at()
     if add is not None:
+        await note(at, "add source", add, every_s=every_s)
         record = await _add(at, add, every_s)
         call.out.note(f"{record.name} is added; it is polled within a second where Maestro is up.")
     if remove is not None:
+        await note(at, "remove source", remove)
         if not await at.backend.sources.remove(remove):
             raise NotFound(f"no source {remove!r}", field="remove", hint="see `maestro sources` for names")
         call.out.note(f"{remove} is removed.")

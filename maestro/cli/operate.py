@@ -3,9 +3,10 @@
 These are plain functions: Ray wants a main thread without an event loop.
 """
 
+import asyncio
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -13,9 +14,10 @@ import typer
 from pydantic import JsonValue
 from rich.text import Text
 
-from maestro.bootstrap import rehearsed
+from maestro.bootstrap import install, rehearsed
 from maestro.cli.command import Call
 from maestro.cli.output import Column, facts
+from maestro.cli.tiers import warnings
 from maestro.errors import InvalidInput, NotFound, Unservable
 from maestro.settings import Settings
 
@@ -40,7 +42,9 @@ Modules = Annotated[
         metavar="MODULE", help="A module with behaviours; comma between two, or repeat it.", show_default=False
     ),
 ]
-Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the pane.", show_default=False)]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Serve the pane at this port of 127.0.0.1.", show_default=False)
+]
 
 
 def up(
@@ -72,24 +76,32 @@ def up(
         tenant=flags.tenant,
         redis_url=redis_url or flags.redis_url,
         ray_address=address,
+        pane=None if pane_port is None else "serve",
         pane_port=pane_port,
         behaviours=_joined(behaviours),
     )
+    for warning in warnings(settings):
+        call.out.note(warning)
     call.out.note("Starting what is missing; this takes up to a minute.")
     info = installation.up_and_kept(settings, accept_holds, accept_older_store)
     store = settings.redis_url or f"embedded, below {settings.home / 'redis'}"
-    told = {**info, "store": store, "home": str(settings.home)}
-    dashboard = str(info["dashboard_url"] or "where the cluster was started")
-    lines: list[tuple[str, str | Text]] = [
-        ("ready", "started" if info["started"] else "ran already"),
-        ("store", store),
-        ("Ray", str(info["address"])),
-        ("dashboard", dashboard),
-        ("next", "maestro start literature --goal 'what you want to know'"),
-    ]
-    call.out.record(told, facts(lines))
+    told: dict[str, JsonValue] = {**info, "store": store, "home": str(settings.home), "warnings": [*warnings(settings)]}
+    told["pane"] = None if settings.pane == "off" else asyncio.run(_link(settings))
+    call.out.record(told, facts(_up_lines(told)))
     if redis_url is not None:
         call.out.note(f"The other commands find this store with MAESTRO_REDIS_URL={settings.redis_url}")
+
+
+def _up_lines(told: Mapping[str, JsonValue]) -> list[tuple[str, str | Text]]:
+    pane = f"{told['pane']} (once, within ten minutes; later `maestro login`)"
+    return [
+        ("ready", "started" if told["started"] else "ran already"),
+        ("store", str(told["store"])),
+        ("Ray", str(told["address"])),
+        ("dashboard", str(told["dashboard_url"] or "where the cluster was started")),
+        *([] if told["pane"] is None else [("pane", pane)]),
+        ("next", "maestro start literature --goal 'what you want to know'"),
+    ]
 
 
 def down(
@@ -151,6 +163,16 @@ def demo(call: Call) -> None:
     status = tell(call.settings)
     if status:
         raise typer.Exit(status)
+
+
+async def _link(settings: Settings) -> str:
+    from maestro.cli.tokens import link_of
+
+    at = await install(settings)
+    try:
+        return await link_of(at, settings)
+    finally:
+        await at.backend.close()
 
 
 def _joined(modules: list[str] | None) -> str | None:

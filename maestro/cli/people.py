@@ -50,6 +50,7 @@ async def findings(
         Column("AT (UTC)", lambda row: moment(row["at_ms"]), whole=True),
         Column("BY", lambda row: f"{row['behaviour']} {short[str(row['continuation'])]}", whole=True),
         Column("SURE", _confidence, right=True),
+        Column("RESTS ON", lambda row: "no evidence" if row["without_evidence"] else "evidence", whole=True),
         Column("TITLE", lambda row: str(row["title"]), most=60),
         Column("LINKS", _links),
     ]

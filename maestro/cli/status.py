@@ -20,6 +20,7 @@ from maestro.cli.inert import inert
 from maestro.cli.kernel import kernel_line, kernel_told
 from maestro.cli.mesh import source_row
 from maestro.cli.output import Column, facts
+from maestro.cli.pane import pane_line, pane_told
 from maestro.cli.words import distance, moment, span, state
 from maestro.client import Maestro
 from maestro.errors import ClusterError, MaestroError, NotFound
@@ -27,6 +28,7 @@ from maestro.mesh.account import Account, account_of
 from maestro.runtime import verbs
 from maestro.runtime.capacity import Room, lacking_in, pools_told, room_of
 from maestro.settings import Settings
+from maestro.tools.calls import CacheFigures
 
 LARGEST = ("clock_ahead_ms", "clock_doubted_ms", "incarnations")
 """Of all partitions; the rest are sums."""
@@ -125,7 +127,7 @@ def _store(settings: Settings) -> tuple[Json, MaestroError | None]:
     known: Json = {"kind": "embedded" if settings.redis_url is None else "external", "address": settings.redis_url}
     try:
         url = store_url(settings)
-        return {**known, "answers": True, **facts_of(url)}, None
+        return {**known, "answers": True, **facts_of(url), "durability": settings.durability}, None
     except MaestroError as error:
         return {**known, "answers": False, "error": str(error)}, error
 
@@ -164,6 +166,7 @@ async def _told_by(maestro: Maestro) -> Json:
         **{name: counts[name] for name in DEPTHS},
         "totals": {name: counts[name] for name in TOTALS},
         "mesh": dict(account_of(counts).told()),
+        "tool_cache": CacheFigures.of(counts).told(),
         "sources": [dict(source_row(record)) for record in await at.backend.sources.list()],
     }
 
@@ -187,11 +190,11 @@ def _ray(settings: Settings) -> Json:
                 raise ClusterError("no local Ray cluster runs here")
             address, dashboard = info.address, info.dashboard_url
         told: Json = {"supervisors": installation.tree(settings), "lateness_ms": _lateness(settings)}
-        told["kernel"] = kernel_told(settings)
+        told |= {"kernel": kernel_told(settings), "pane": pane_told(settings)}
         return {"ray": {"running": True, "address": address, "dashboard_url": dashboard, "error": None}, **told}
     except MaestroError as error:
         ray: Json = {"running": False, "address": address, "dashboard_url": dashboard, "error": error.message}
-        return {"ray": ray, "supervisors": None, "lateness_ms": None, "kernel": None}
+        return {"ray": ray, "supervisors": None, "lateness_ms": None, "kernel": None, "pane": None}
 
 
 def _heart(settings: Settings) -> JsonValue:
@@ -232,6 +235,8 @@ def _lines(told: Json) -> Sequence[tuple[str, str | Text]]:
         lines.append(("heart", _heart_line(_object(told["heart"]))))
     if told["kernel"] is not None:
         lines.append(("kernel", kernel_line(_object(told["kernel"]))))
+    if told["pane"] is not None:
+        lines.append(("pane", pane_line(_object(told["pane"]))))
     if not store["answers"]:
         return lines
     totals = _object(told["totals"])
@@ -249,10 +254,20 @@ def _lines(told: Json) -> Sequence[tuple[str, str | Text]]:
         ),
         ("people", f"{told['waiting']} wait for you: `maestro waits`" if told["waiting"] else "nobody waits for you"),
     ]
+    if (cached := _cached(_object(told["tool_cache"]))) is not None:
+        lines.append(("tools", cached))
     now_ms = told["now_ms"] if isinstance(told["now_ms"], int) else 0
     rows = told["sources"] if isinstance(told["sources"], list) else []
     lines += [("source", _source_line(_object(row), now_ms)) for row in rows]
     return lines
+
+
+def _cached(figures: Json) -> str | None:
+    """How often cacheable calls were carried out by nobody; None before the first."""
+    rate = figures["rate"]
+    if not isinstance(rate, float):
+        return None
+    return f"{rate:.0%} of cacheable calls found their result, {figures['shared']} of them waited for another"
 
 
 def _clock_trouble(told: Json) -> str:
@@ -276,7 +291,8 @@ def _account(told: Json) -> Account:
 def _store_line(store: Json) -> Text:
     if not store["answers"]:
         return Text("does not answer: ", style="bold red").append(inert(str(store["error"])), style="not bold")
-    return Text(f"{store['kind']}, {store['server']} {store['version']}, fsync {store['fsync']}, at {store['address']}")
+    kept = store["durability"] if store["durability"] == store["fsync"] else f"{store['fsync']}, {store['durability']}"
+    return Text(f"{store['kind']}, {store['server']} {store['version']}, fsync {kept}, at {store['address']}")
 
 
 def _ray_line(ray: Json) -> Text:

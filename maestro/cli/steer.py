@@ -50,6 +50,8 @@ async def start(
     known = repertoire(call.settings)
     home = pool or (known.find(behaviour).pool if behaviour in known else None)
     maestro = await call.maestro()
+    if behaviour in known:
+        maestro = maestro.drawing_on(asks_per_day=known.find(behaviour).asks_per_day)
     handle = await maestro.astart(behaviour, goal=goal, budget=granted, input=given, name=name, pool=home)
     if behaviour not in known:
         call.out.note(

@@ -19,7 +19,7 @@ Source: spec/05 sections 4 and 6; X-56.
 from collections.abc import Awaitable, Callable
 
 from maestro.budget.vector import USD, BudgetVector
-from maestro.errors import ModelError, StoreError
+from maestro.errors import ModelError, ProviderTimeout, StoreError
 from maestro.ids import CallId
 from maestro.pager.dispatch import Message, ModelCallResult, ModelUsage, Tool
 from maestro.pager.prices import PriceTable, calls_resource, charge_of
@@ -105,9 +105,10 @@ class Advised:
         if question is None:
             return first
         half_ms = until_ms - (until_ms - self._now_ms()) // 2  # an advisor that hangs leaves the executor its time
-        wanted = self._left(advice_request(request, question, self._prices), half_ms)
-        advice, advised = await _advice(self._advisor, wanted)
+        advised = BudgetVector({})
         try:
+            wanted = self._left(advice_request(request, question, self._prices), half_ms)
+            advice, advised = await _advice(self._advisor, wanted)
             told = _told(request, question, advice, self._prices)
             second = await self._executor(self._left(told, until_ms))
         except (ModelError, StoreError) as error:
@@ -116,7 +117,15 @@ class Advised:
         return _whole(charge, first, advice, second)
 
     def _left(self, request: ModelRequest, until_ms: int) -> ModelRequest:
-        return request.model_copy(update={"deadline_ms": max(1, until_ms - self._now_ms())})
+        """`request` with the time that is left until then.
+
+        Raises:
+            ProviderTimeout: none is; nobody is asked any more.
+        """
+        left_ms = until_ms - self._now_ms()
+        if left_ms <= 0:
+            raise ProviderTimeout(f"call {request.call_id}: no time is left to ask again after the first answer")
+        return request.model_copy(update={"deadline_ms": left_ms})
 
 
 async def _advice(advisor: Answering, request: ModelRequest) -> tuple[ModelCallResult | None, BudgetVector]:

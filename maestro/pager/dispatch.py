@@ -166,6 +166,8 @@ class ModelCallResult(_Shape):
     attempts: Annotated[int, Field(ge=1)] = 1
     call_id: CallId
     manifest_hash: str | None = None
+    edition: Count = 0
+    """Which edition of what was told in pieces is this answer, word for word; 0 for none."""
 
     @model_validator(mode="after")
     def _money_agrees(self) -> Self:

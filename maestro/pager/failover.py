@@ -33,7 +33,7 @@ from maestro.errors import (
 from maestro.ids import DEFAULT_TENANT, CallId, ContinuationId, new_token
 from maestro.pager.advisor import Advised, reserved
 from maestro.pager.dispatch import Message, ModelCallResult, Thinking, Tool, checked_mode, checked_tier
-from maestro.pager.notices import LocalNotices, Notices
+from maestro.pager.notices import LocalNotices, Notice, Notices
 from maestro.pager.prices import PriceTable, charge_of
 from maestro.pager.request import DEFAULT_MAX_OUTPUT_TOKENS, ModelRequest, input_bound_tokens
 from maestro.pager.retries import RetryPolicy, Timing
@@ -168,6 +168,11 @@ class FailoverModelRouter:
         Raises:
             ModelError: as `answer`; with what was charged among its facts.
         """
+        if request.use_advisor:  # it may ask before it answers: what it says first is not told
+            whole = await self.answer(request)
+            yield Chunk(whole.content)
+            yield whole
+            return
         self.prices.targets(request.tier)
         chain = self._chains.get(request.tier, ()) if self._policy.failover else self._chains[request.tier][:1]
         run = _Run(chain, deadline_ms=self._timing.now_ms() + request.deadline_ms)
@@ -188,7 +193,9 @@ class FailoverModelRouter:
                 if spoken:
                     yield Reset(error.message)
                 await self._after(provider, error, run, request.price, most)
-        raise await self._exhausted(request, run)
+        exhausted = await self._exhausted(request, run)
+        exhausted.facts["charge"] = run.charged.model_dump()  # of those that broke off, where another was asked in vain
+        raise exhausted
 
     async def _pieces(
         self, provider: Provider, attempt: ModelRequest, run: _Run
@@ -300,6 +307,20 @@ class FailoverModelRouter:
             _Cooling: this pager or another was refused there a moment ago.
         """
         notice = await self._notices.read([provider.target])
+        self._check_brake(notice, request)
+        if notice.left_ms[provider.target] > 0:
+            raise _Cooling
+
+    async def may_repeat(self, request: ModelRequest) -> None:
+        """Nothing forbids a provider to be asked once more inside an attempt.
+
+        Raises:
+            ProvidersExhausted: the brake is on.
+            StoreError: nobody knows.
+        """
+        self._check_brake(await self._notices.read([]), request)
+
+    def _check_brake(self, notice: Notice, request: ModelRequest) -> None:
         if notice.braked:
             raise ProvidersExhausted(
                 f"the brake is on: call {request.call_id} is not made",
@@ -307,8 +328,6 @@ class FailoverModelRouter:
                 retry_after_ms=self._policy.braked_ms,
                 braked=True,
             )
-        if notice.left_ms[provider.target] > 0:
-            raise _Cooling
 
     async def _cool(self, provider: Provider, asked_ms: int = 0) -> None:
         with contextlib.suppress(StoreError):  # it spares the target a request; nothing depends on it

@@ -49,6 +49,8 @@ class ModelRequest(BaseModel):
     deadline_ms: Annotated[int, Field(ge=1)] = DEFAULT_DEADLINE_MS
     mode: ModeWord = Mode.SYNC
     use_advisor: bool = False
+    stream: bool = False
+    """Whether it is told in pieces while it is written: see maestro.pager.telling."""
     thinking: Annotated[Thinking, BeforeValidator(checked_thinking)] = "adaptive"
     manifest_hash: str | None = None
     complexity: float | None = None

@@ -9,11 +9,15 @@ from maestro.field.shelf import Shelf
 from maestro.ids import TenantId
 from maestro.mesh.source import SourceRecords
 from maestro.pager.notices import Notices
+from maestro.pager.pieces import Pieces
 from maestro.pager.placed import Placements
+from maestro.runtime.alarms import Alarms
+from maestro.runtime.audit import AuditLog
 from maestro.runtime.claims import Claims
 from maestro.runtime.identity import Identity
 from maestro.runtime.nodes import Nodes
-from maestro.runtime.ports import Leases, Outbox, Projections, Router, Signals, Timers
+from maestro.runtime.ports import Gatherings, Leases, Outbox, Projections, Router, Signals, Timers
+from maestro.runtime.register import Register
 from maestro.tick.blocks import Blocks
 from maestro.tick.journals import Journals
 from maestro.tick.moves import Moves
@@ -41,6 +45,7 @@ class Backend:
     records: Records
     steering: Steering
     shelf: Shelf
+    gatherings: Gatherings
     sources: SourceRecords
     blocks: Blocks
     moves: Moves
@@ -49,7 +54,11 @@ class Backend:
     nodes: Nodes
     identity: Identity
     placements: Placements
+    pieces: Pieces
+    alarms: Alarms
     accounts: Accounts
     tools: ToolRecords
+    register: Register
+    audit: AuditLog
     close: Callable[[], Awaitable[None]]
     """Ends connections; what is stored stays."""

@@ -1,5 +1,7 @@
 """What people are shown of a context field: the rows that a model would be shown, and why each stands where it does."""
 
+from collections.abc import Mapping
+
 from pydantic import JsonValue
 
 from maestro.continuation.edits import Edits
@@ -30,3 +32,13 @@ def _row(weighed: Weighed, now_ms: TimeMs) -> dict[str, JsonValue]:
         "reason": reason_of(weighed),
         "stands_for": list(weighed.stands_for),
     }
+
+
+def freshness_words(told: Mapping[str, JsonValue]) -> str:
+    """How far a field has come, in a sentence."""
+    words = f"Complete up to event {told['complete']} of {told['told']}"
+    if told["waited_ms"]:
+        words += f"; the oldest of the rest has waited {told['waited_ms']} ms for its score"
+    if told["looked"] is not None:
+        words += f"; looked through for what is near up to event {told['looked']}"
+    return f"{words}{', stale' if told['stale'] else ''}."

@@ -19,11 +19,13 @@ from typing import Annotated, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from maestro.continuation.artifact import refs_in
 from maestro.continuation.blocks import name_of, names_under
 from maestro.continuation.checkpoint import Checkpoint, LogRecord, digest, replay
 from maestro.continuation.envelope import Envelope, Seal
 from maestro.errors import Conflict, IntegrityError, InvalidInput
 from maestro.ids import ContinuationId, Epoch, Rev, TenantId, TimeMs, new_token
+from maestro.runtime.audit import audited, note
 from maestro.runtime.verbs import Installation, glance_of
 from maestro.runtime.verification import refs_of
 from maestro.tick.moves import Departed, Member, Packed
@@ -77,6 +79,7 @@ class Imported:
     """False when the same export was imported before."""
 
 
+@audited("export", "cid", "to", "move")
 async def export(at: Installation, cid: ContinuationId, to: str, *, move: bool) -> bytes:
     """The file that holds the family of the root `cid`; with `move` it has left for `to`, for ever.
 
@@ -122,6 +125,7 @@ async def bring_in(at: Installation, file: bytes, key: Seal | None = None) -> Im
         raise InvalidInput(
             f"this export belongs to tenant {header.tenant}, not {at.tenant}", field="file", hint="use --tenant"
         )
+    await note(at, "import", header.root, export_id=header.export_id, mode=header.mode)
     packed = tuple(_packed(at, line) for line in shipped)
     await at.backend.blocks.put(header.root, blocks)
     new = await at.backend.moves.arrive(Departed(header.kind, header.at_ms, packed), header.export_id)
@@ -171,16 +175,18 @@ async def _names(at: Installation, line: Shipped) -> set[str]:
 
 
 def _journaled(rest: JsonValue) -> list[JsonValue]:
-    """What the intents of the open journal refer to, in whatever shape its store keeps them."""
+    """What the intents and answers of the open journal refer to, in whatever shape its store keeps them."""
     match rest:
         case {"row": {"scratch": {"journal": dict(entries)}}}:
-            intents = list(entries.values())
+            intents = outcomes = list(entries.values())
         case {"journal": list(fields)}:
             couples = [couple for couple in fields if isinstance(couple, list)]
             intents = [orjson.loads(str(intent)) for ordinal, intent in couples if str(ordinal).isdigit()]
+            outcomes = [orjson.loads(str(outcome)) for ordinal, outcome in couples if str(ordinal).endswith(".a")]
         case _:
-            intents = []
-    return [intent.get(part) for intent in intents if isinstance(intent, dict) for part in ("asked", "question")]
+            intents = outcomes = []
+    asked = [intent.get(part) for intent in intents if isinstance(intent, dict) for part in ("asked", "question")]
+    return asked + [ref for told in outcomes if isinstance(told, dict) for ref in refs_in(told.get("answer"))]
 
 
 def _opened(file: bytes, seal: Seal) -> tuple[Header, Sequence[Shipped], Mapping[str, bytes]]:

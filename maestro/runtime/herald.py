@@ -20,6 +20,7 @@ from maestro.continuation.mail import Control, Kind, Mail
 from maestro.errors import ContinuationAlreadyTerminalError, NotFound, NotificationFailed
 from maestro.ids import ContinuationId, MailId, derived_token
 from maestro.mesh.event import new_event
+from maestro.runtime.alarms import Crier
 from maestro.runtime.backend import Backend
 from maestro.runtime.digests import Reader
 from maestro.runtime.loops import partitions_of
@@ -46,7 +47,7 @@ class Notice:
     on_timeout: str
 
 
-class Notifier(Reader, Protocol):
+class Notifier(Reader, Crier, Protocol):
     async def notify(self, notice: Notice) -> None:
         """The approvers are told; told twice under one key is told once, where the way to them allows.
 

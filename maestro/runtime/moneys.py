@@ -12,10 +12,12 @@ from maestro.budget.ledger import Ledger, written
 from maestro.budget.vector import BudgetVector
 from maestro.errors import Conflict, InvalidInput
 from maestro.ids import CallId, ContinuationId, new_token
+from maestro.runtime.audit import audited
 from maestro.runtime.verbs import Installation, glance_of, partitions
 from maestro.tick.steering import PERSON, UNCHANGED
 
 
+@audited("transfer", "cid", "to", "amount", "key")
 async def transfer(
     at: Installation,
     cid: ContinuationId,
@@ -36,6 +38,7 @@ async def transfer(
     return await at.backend.steering.transfer(cid, to, amount, key or new_token("transfer"), by)
 
 
+@audited("soften", "cid", "caps")
 async def soften(at: Installation, cid: ContinuationId, caps: BudgetVector, *, by: str = PERSON) -> Ledger:
     """Alert and pressure count from these soft caps from now on; nothing is refused for their sake.
 
@@ -45,6 +48,7 @@ async def soften(at: Installation, cid: ContinuationId, caps: BudgetVector, *, b
     return await at.backend.steering.soften(cid, caps, by)
 
 
+@audited("refund", "cid", "call", "actual")
 async def refund(at: Installation, cid: ContinuationId, call: str, actual: BudgetVector) -> Ledger:
     """A call that was charged in full, because nobody knew its outcome, has cost `actual`; the rest is free again.
 
@@ -66,6 +70,7 @@ async def refund(at: Installation, cid: ContinuationId, call: str, actual: Budge
     return (await glance_of(at, cid)).ledger
 
 
+@audited("grant account", "path", "more", "less", "exactly", "key")
 async def grant_account(
     at: Installation,
     path: str,

@@ -12,6 +12,7 @@ from maestro.continuation.lifecycle import Hold
 from maestro.continuation.mail import Control
 from maestro.errors import Conflict, ContinuationAlreadyTerminalError, Fenced, NotFound
 from maestro.ids import ContinuationId, HolderId, Partition
+from maestro.runtime.audit import audited
 from maestro.runtime.nodes import Census, Drain, Seen, check_node, placed
 from maestro.runtime.ports import DEDICATED, ready_signal
 from maestro.runtime.verbs import PERSON, Installation, checkpoint_of, glance_of, order, partitions
@@ -27,6 +28,7 @@ NO_NODE = "no living node "
 HOLD_LEASE_MS = 10_000
 
 
+@audited("migrate", "cid", "to", "stays")
 async def migrate(at: Installation, cid: ContinuationId, to: str | None = None, stays: bool = False) -> str:
     """It wakes at another node, `to` or one that we choose; returns which. Awake, it ends its tick where it is.
 
@@ -44,11 +46,13 @@ async def migrate(at: Installation, cid: ContinuationId, to: str | None = None, 
     return node.name
 
 
+@audited("settle")
 async def settle(at: Installation, cid: ContinuationId) -> bool:
     """It wakes wherever its pool has room; False where it was not kept at a node."""
     return await at.backend.nodes.unpin(cid)
 
 
+@audited("drain", "node", "reason")
 async def drain(at: Installation, node: str, reason: str = "", by: str = PERSON) -> bool:
     """Nothing runs on that node from soon on, until it is undrained; False where it was being drained.
 
@@ -64,6 +68,7 @@ async def drain(at: Installation, node: str, reason: str = "", by: str = PERSON)
     return await at.backend.nodes.drain(known.name, by, reason)
 
 
+@audited("undrain", "node")
 async def undrain(at: Installation, node: str) -> bool:
     """The node takes work again; False where it was not being drained. It need not live."""
     return await at.backend.nodes.undrain(check_node(node))

@@ -19,6 +19,7 @@ from maestro.continuation.lineage import common_ancestor, forked
 from maestro.continuation.mail import Control, Kind, Mail
 from maestro.errors import Conflict, ContinuationAlreadyTerminalError, InvalidInput
 from maestro.ids import ContinuationId, MailId, Rev, derived_token, new_continuation_id, new_token, partition_of
+from maestro.runtime.audit import audited
 from maestro.runtime.treasury import grant_from
 from maestro.runtime.verbs import Installation, checkpoint_at, checkpoint_of, glance_of
 from maestro.tick.birth import born
@@ -29,6 +30,7 @@ from maestro.tick.store import Birth
 FORK_TRIES = 5  # a fork of the present moment that ticks meanwhile is begun anew
 
 
+@audited("stop", "cid", "reason", "detail", "children")
 async def stop(
     at: Installation,
     cid: ContinuationId,
@@ -47,6 +49,7 @@ async def stop(
     return await _end(at, cid, Control.KILL, {"stop_reason": reason, "reason": detail}, children, key, by)
 
 
+@audited("kill", "cid", "children")
 async def kill(
     at: Installation, cid: ContinuationId, *, children: str | None = None, key: str | None = None, by: str = PERSON
 ) -> Checkpoint:
@@ -54,6 +57,7 @@ async def kill(
     return await stop(at, cid, children=children, key=key, by=by)
 
 
+@audited("cancel", "cid", "children")
 async def cancel(
     at: Installation, cid: ContinuationId, *, children: str | None = None, key: str | None = None, by: str = PERSON
 ) -> Checkpoint:
@@ -61,6 +65,7 @@ async def cancel(
     return await _end(at, cid, Control.CANCEL, {"stop_reason": "cancelled_by_user", "reason": ""}, children, key, by)
 
 
+@audited("freeze", "cid", "tree", "reason")
 async def freeze(
     at: Installation, cid: ContinuationId, *, tree: bool = False, reason: str = "", by: str = PERSON
 ) -> None:
@@ -72,6 +77,7 @@ async def freeze(
     await _down(at, cid, still, tree)
 
 
+@audited("thaw", "cid", "tree", "reason")
 async def thaw(at: Installation, cid: ContinuationId, *, tree: bool = False, reason: str = "", by: str = PERSON) -> int:
     """It may tick again, whether it was frozen or held; returns how many were (0: there was nothing to lift)."""
     lifted = 0
@@ -88,6 +94,7 @@ async def thaw(at: Installation, cid: ContinuationId, *, tree: bool = False, rea
     return lifted
 
 
+@audited("freeze all", "", "reason")
 async def freeze_all(at: Installation, *, reason: str = "", by: str = PERSON) -> bool:
     """The brake: nobody of this tenant begins a tick, until `thaw_all`; ticks under way end. It outlives restarts.
 
@@ -96,11 +103,13 @@ async def freeze_all(at: Installation, *, reason: str = "", by: str = PERSON) ->
     return await at.backend.steering.brake(True, by, reason)
 
 
+@audited("thaw all", "", "reason")
 async def thaw_all(at: Installation, *, reason: str = "", by: str = PERSON) -> bool:
     """The brake is off; what was frozen by itself stays frozen. True when it was on."""
     return await at.backend.steering.brake(False, by, reason)
 
 
+@audited("rebudget", "cid", "more", "less", "exactly", "key")
 async def rebudget(
     at: Installation,
     cid: ContinuationId,
@@ -127,6 +136,7 @@ async def rebudget(
     return await grant_from(at.backend, account, cid, more, key, by)
 
 
+@audited("fork", "cid", "rev", "share", named=True)
 async def fork(
     at: Installation, cid: ContinuationId, rev: int | None = None, share: float = 0.5, key: str | None = None
 ) -> ContinuationId:
@@ -148,6 +158,7 @@ async def fork(
     raise AssertionError("the last try returns or raises")
 
 
+@audited("merge", "into", "sources")
 async def merge(
     at: Installation, sources: Sequence[ContinuationId], into: ContinuationId, *, by: str = PERSON
 ) -> Sequence[ContinuationId]:

@@ -8,6 +8,7 @@ and no loop, since it reads every log.
 
 from functools import partial
 
+from maestro.continuation.artifact import refs_in
 from maestro.continuation.blocks import names_under
 from maestro.ids import ContinuationId, Partition, TimeMs
 from maestro.runtime.verbs import Installation, records
@@ -34,5 +35,6 @@ async def sweep(at: Installation, partition: Partition) -> int:
 
 async def _marked(at: Installation, cid: ContinuationId) -> set[str]:
     noted = [ref for record in await records(at, cid) for ref in refs_of(record)]
-    intended = [ref for entry in await at.backend.journals.entries(cid) for ref in (entry.asked, entry.question)]
+    journal = await at.backend.journals.entries(cid)
+    intended = [ref for entry in journal for ref in (entry.asked, entry.question, *refs_in(entry.answer))]
     return await names_under([*noted, *intended], partial(at.backend.blocks.get, cid))

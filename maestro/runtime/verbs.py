@@ -5,6 +5,7 @@ Invariants: input is checked before anything is written; each verb is one durabl
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from pydantic import JsonValue
 
@@ -38,6 +39,7 @@ from maestro.ids import (
 )
 from maestro.policy.decision import POLICY_VERSION
 from maestro.runtime.asked import approval_of, question_of
+from maestro.runtime.audit import Auditor, audited
 from maestro.runtime.backend import Backend
 from maestro.runtime.treasury import start_funded
 from maestro.tick.birth import born, root_of
@@ -60,10 +62,16 @@ class Installation:
     """Out of which account a root is lent its budget that is started without naming one."""
     asks_per_day: int | None = None
     """How many questions each continuation puts to people on one day, where its bounds do not say."""
+    audit: Auditor | None = None
+    """Who stands at the door and is written down; None where nobody does: loops and actors steer by what was asked."""
 
     @property
     def tenant(self) -> TenantId:
         return self.backend.tenant
+
+    def unaudited(self) -> Self:
+        """The same, for what belongs to a verb that is on record already."""
+        return self if self.audit is None else replace(self, audit=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +91,11 @@ class Start:
     """What it, and whoever descends from it, may use tools for."""
     account: str | None = None
     """Out of which account its budget is lent; None asks nobody."""
+    cid: ContinuationId | None = None
+    """Its id, of the partition that its name calls home: a call that names it may be repeated."""
 
 
+@audited("start", "asked.behaviour", "asked.name", "asked.budget", "asked.account", "asked.supersede", named=True)
 async def start(at: Installation, asked: Start) -> ContinuationId:
     """A root exists and is ready; returns its id.
 
@@ -98,7 +109,7 @@ async def start(at: Installation, asked: Start) -> ContinuationId:
         check_label(asked.name, "name")
     now_ms = await at.backend.clock.now_ms()
     home = home_partition(asked.name or new_token("root"), at.backend.partitions)
-    cid = new_continuation_id(now_ms, home)
+    cid = asked.cid or new_continuation_id(now_ms, home)
     pool = f"dedicated-{cid}" if asked.pool == "dedicated" else check_label(asked.pool, "pool")
     first = root_of(cid, at.tenant, asked.behaviour, asked.goal, now_ms, pool=pool, name=asked.name, input=asked.input)
     first = first.model_copy(update={"bounds": _bounds(at, asked.bounds), "scopes": asked.scopes})
@@ -149,6 +160,7 @@ async def _find_loosely(at: Installation, text: str) -> ContinuationId:
     return begins[0]
 
 
+@audited("send", "cid", "subject", "key", "outside")
 async def send(
     at: Installation,
     cid: ContinuationId,
@@ -180,6 +192,7 @@ async def send(
     return mail.id
 
 
+@audited("reply")
 async def reply(at: Installation, cid: ContinuationId, text: str) -> MailId:
     """The answer to the question that `cid` asks.
 
@@ -192,6 +205,7 @@ async def reply(at: Installation, cid: ContinuationId, text: str) -> MailId:
     return await _post(at, cid, Kind.REPLY, question.question, {"text": text}, question.question_id, once)
 
 
+@audited("decide", "cid", "approval_id", "approved", "by")
 async def decide(
     at: Installation,
     cid: ContinuationId,
@@ -226,11 +240,13 @@ async def decide(
     return mail.id
 
 
+@audited("resolve", "cid", "operation_id")
 async def resolve(at: Installation, cid: ContinuationId, operation_id: str, payload: JsonValue) -> MailId:
     """The outcome of an operation outside is told, once."""
     return await _post(at, cid, Kind.RESULT, operation_id, payload, operation_id, operation_id)
 
 
+@audited("order", "cid", "control", "reason")
 async def order(at: Installation, cid: ContinuationId, control: Control, reason: str | None = None) -> MailId:
     """A kill, a cancel, a wake or a thaw is on its way before any mail."""
     return await _post(at, cid, Kind.CONTROL, control.value, {"reason": reason} if reason else None, None, None)

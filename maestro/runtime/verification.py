@@ -11,6 +11,7 @@ from functools import partial
 
 from pydantic import JsonValue
 
+from maestro.continuation.artifact import refs_in
 from maestro.continuation.blocks import names_under
 from maestro.continuation.checkpoint import Checkpoint, LogRecord, digest, replay
 from maestro.errors import IntegrityError
@@ -97,4 +98,5 @@ async def _blocks(at: Installation, cid: ContinuationId, bodies: Sequence[bytes]
 
 def refs_of(record: LogRecord) -> list[JsonValue]:
     """Where a record refers to blocks."""
-    return [part for note in record.effects for part in (note.asked, note.answer, note.question) if part is not None]
+    noted = [part for note in record.effects for part in (note.asked, note.answer, note.question) if part is not None]
+    return [*noted, *(ref for note in record.effects for ref in refs_in(note.detail))]

@@ -5,7 +5,7 @@ those of the rehearsal model. The bill is kept call by call, so that it can be l
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -14,7 +14,7 @@ from maestro.adapters.litellm.structured import schema_instruction
 from maestro.budget.vector import USD, BudgetVector
 from maestro.errors import AnswerLost, ProvidersExhausted
 from maestro.ids import CallId, ContinuationId
-from maestro.pager.dispatch import ModelCallResult, ModelUsage, StopReason
+from maestro.pager.dispatch import ModelCallResult, ModelUsage, StopReason, ToolCall
 from maestro.pager.prices import PricedTarget, PriceTable, bill
 from maestro.pager.request import ModelRequest
 
@@ -22,6 +22,9 @@ PROVIDER = "rehearsal"
 PRICES = PriceTable(
     tiers={tier: (PricedTarget(target=f"{PROVIDER}/{tier}", price=price),) for tier, price in REHEARSAL_PRICES.items()}
 )
+Said = str | Sequence[ToolCall]
+"""Text, or the tools that a model asks for."""
+Say = Callable[[ModelRequest], Said]
 AWAY_MS = 2_000  # what a provider that is down names as the time to come back
 
 
@@ -48,7 +51,7 @@ class BillingProvider:
     slowest_s: float = 0.0
     down_per_thousand: int = 0
     lost_per_thousand: int = 0
-    say: Callable[[ModelRequest], str] | None = None
+    say: Say | None = None
     bills: list[Billed] = field(default_factory=list)
 
     async def answer(self, request: ModelRequest) -> ModelCallResult:
@@ -75,17 +78,20 @@ class BillingProvider:
         self.random = None
 
 
-def _answer(request: ModelRequest, say: Callable[[ModelRequest], str] | None) -> ModelCallResult:
+def _answer(request: ModelRequest, say: Say | None) -> ModelCallResult:
     system = request.system or ""
     if request.answer_schema is not None:
         system = f"{system}\n\n{schema_instruction(request.answer_schema)}"
     prompt = [{"role": message.role, "content": message.content} for message in request.messages]
     said = rehearse([{"role": "system", "content": system}, *prompt])
     usage = ModelUsage(executor_input_tokens=said.input_tokens, executor_output_tokens=said.output_tokens)
+    told = said.text if say is None else say(request)
+    calls = () if isinstance(told, str) else tuple(told)
     charge: BudgetVector = bill(request, usage, PRICES.targets(request.tier)[0].price).charge
     return ModelCallResult(
-        content=said.text if say is None else say(request),
-        stop_reason=StopReason.END,
+        content=told if isinstance(told, str) else "",
+        tool_calls=calls,
+        stop_reason=StopReason.TOOL_CALLS if calls else StopReason.END,
         tier=request.tier,
         step=request.step,
         provider=PROVIDER,

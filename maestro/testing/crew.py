@@ -18,7 +18,8 @@ from maestro.pager.dispatch import ModelCallResult
 from maestro.pager.request import ModelRequest
 from maestro.policy.question import PolicyConfig
 from maestro.runtime.host import Host, HostSettings
-from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
+from maestro.runtime.loops import Projector, Reaper, Timekeeper, keep
+from maestro.runtime.relay import Relay
 from maestro.runtime.verbs import Installation, partitions
 from maestro.testing.billing import PRICES, BillingProvider
 from maestro.testing.faults import Nemesis
@@ -191,7 +192,7 @@ class Crew:
             case "reaper":
                 loop = Reaper(backend, look_ms=pace.look_ms)
             case "projector":
-                loop = Projector(backend, seen.seal, seen.tenant, LocalRanker(), idle_ms=pace.idle_ms)
+                loop = Projector(backend, seen.seal, LocalRanker(), idle_ms=pace.idle_ms)
             case _:
                 assert holder is not None  # noqa: S101 - hosts have one
                 await self._host(seen, holder).serve()

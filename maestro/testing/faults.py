@@ -46,15 +46,15 @@ WRITES = frozenset(
     {"store.create", "store.deliver", "store.adopt", "store.record", "store.commit", "store.release", "store.renew"}
     | {"store.hold"}
     | {"journals.settle", "leases.reclaim", "timers.fire", "outbox.done", "outbox.bury", "projections.project"}
-    | {"router.route", "steering.rebudget", "steering.freeze", "steering.fork", "blocks.put"}
-    | {"steering.order", "steering.brake"}
+    | {"router.route", "router.route_all", "steering.rebudget", "steering.freeze", "steering.fork", "blocks.put"}
+    | {"steering.order", "steering.brake", "pieces.begin", "pieces.add"}
 )
 """Calls that may change what is stored."""
 
 REPEATABLE = frozenset(
     {"store.deliver", "store.record", "store.renew", "journals.settle", "leases.reclaim", "timers.fire", "outbox.done"}
     | {"outbox.bury", "projections.project", "router.route", "steering.rebudget", "steering.freeze", "blocks.put"}
-    | {"steering.order", "steering.brake"}
+    | {"steering.order", "steering.brake", "router.route_all"}
 )
 """Writes that may arrive twice and change things once. The others tell a repetition by its reply."""
 

@@ -25,8 +25,7 @@ from pydantic import JsonValue
 
 from maestro.budget.vector import Budget, BudgetVector
 from maestro.client import ContinuationHandle, Maestro
-from maestro.pager.request import ModelRequest
-from maestro.testing.billing import BillingProvider
+from maestro.testing.billing import BillingProvider, Say
 from maestro.testing.checks import audit
 from maestro.testing.crew import SLOW, WEEKS
 from maestro.testing.faults import CutPoint, Fault, Nemesis, Profile, Storm
@@ -115,7 +114,7 @@ class Harness:
     Args:
         behaviours: those under test, and those that they spawn.
         seed: another seed gives other ids, another order where order is free, and other luck.
-        answer: what the model says to a request; by default, the extractive answer of `rehearsal`.
+        answer: what the model says to a request, text or calls of tools; by default, `rehearsal`'s extractive answer.
         tools: those that they use, run in this process.
         unlucky: True for faults drawn from the seed; or who strikes, and when (`maestro.testing.faults`).
     """
@@ -124,7 +123,7 @@ class Harness:
         self,
         *behaviours: type[Behaviour[Any]],
         seed: int = 0,
-        answer: Callable[[ModelRequest], str] | None = None,
+        answer: Say | None = None,
         unlucky: bool | Nemesis = False,
         tools: Iterable[Tool] = (),
     ) -> None:

@@ -98,6 +98,8 @@ def _changed(call: str, arguments: tuple[Any, ...], reply: Any) -> bool:
             return reply is not None
         case "store.deliver" | "router.route":
             return not reply.duplicate
+        case "router.route_all":
+            return not all(routed.duplicate for routed in reply)
         case "timers.fire":
             return bool(reply.count)
         case "outbox.done":

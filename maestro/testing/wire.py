@@ -29,6 +29,8 @@ FAULTY = (
     "tools",
     "accounts",
     "placements",
+    "pieces",
+    "alarms",
 )
 AWAY_S = 0.25  # how long a broken connection stays broken
 NOTICEABLE_S = 1e-3  # a reply faster than this has taken no time
@@ -179,6 +181,9 @@ def behind(wire: Wire, backend: Backend) -> Backend:
         notices=backend.notices,
         nodes=backend.nodes,
         identity=backend.identity,
+        register=backend.register,
+        audit=backend.audit,
+        gatherings=backend.gatherings,
         close=backend.close,
         **faulty,
     )

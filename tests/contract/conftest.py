@@ -24,6 +24,9 @@ redis: Any = importlib.import_module("redis") if importlib.util.find_spec("redis
 REDIS_ADAPTER = "maestro.adapters.redis.backend"
 TENANT = TenantId("acme")
 KINDS = ("memory", "redis", "redis-6.2")
+PASSWORD = "a password of the store under contract"
+OWN_USER = f"maestro-{TENANT}:{PASSWORD.replace(' ', '%20')}"
+"""Whoever is under contract has the rights that `maestro acl` gives, and no other."""
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +61,8 @@ async def backend(request: pytest.FixtureRequest, redis_servers: dict[str, str])
         url = redis_servers[kind]
         with redis.Redis.from_url(url) as client:
             client.flushall()
-        backend = await importlib.import_module(REDIS_ADAPTER).open_backend(url, TENANT, partitions, virtual=True)
+        own = url.replace("unix://", f"unix://{OWN_USER}@")
+        backend = await importlib.import_module(REDIS_ADAPTER).open_backend(own, TENANT, partitions, virtual=True)
     yield backend
     await backend.close()
 
@@ -107,9 +111,17 @@ def _serve(binary: Path, folder: Path) -> subprocess.Popen[bytes]:
         while True:
             try:
                 client.ping()
+                _give_rights(client)
                 return server
             except redis.ConnectionError:
                 if time.monotonic() > deadline:
                     server.kill()
                     raise
                 time.sleep(0.01)
+
+
+def _give_rights(client: Any) -> None:
+    rights = importlib.import_module("maestro.adapters.redis.rights")
+    passwords = dict.fromkeys((rights.user_of(TENANT), rights.ADMIN, rights.REPLICA), PASSWORD)
+    own = next(line for line in rights.acl_lines(TENANT, passwords) if f"user {rights.user_of(TENANT)} " in line)
+    client.execute_command("ACL", "SETUSER", *own.split()[1:])

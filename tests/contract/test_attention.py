@@ -10,6 +10,7 @@ import pytest
 
 from maestro.adapters.duckdb.reader import asked
 from maestro.budget.vector import BudgetVector
+from maestro.client import Maestro
 from maestro.continuation.bounds import Bounds
 from maestro.continuation.directive import Closing, Finish, Wait
 from maestro.continuation.mail import Mail
@@ -168,3 +169,22 @@ def test_a_quota_of_none_is_refused_by_name() -> None:
     with pytest.raises(ContinuationInvalidInputError) as refused:
         Bounds(asks_per_day=0)
     assert refused.value.field == "bounds.asks_per_day"
+
+
+class Modest(Curious):
+    """Says by itself how often it asks."""
+
+    name = "modest"
+    asks_per_day = 1
+
+
+async def test_a_kind_or_whoever_starts_it_says_how_often_a_day_it_asks(stage: Stage) -> None:
+    stage.at = replace(stage.at, asks_per_day=9)
+    client = Maestro(stage.at)
+    for kind, from_, expected in (
+        (Modest, client, 1),
+        (Curious, client, 9),
+        (Curious, client.drawing_on(asks_per_day=3), 3),
+    ):
+        handle = await from_.astart(kind, goal="a test")
+        assert (await stage.checkpoint(handle.id)).bounds.asks_per_day == expected

@@ -312,3 +312,29 @@ async def test_an_ended_one_may_end_with_outgoing_rows_and_children(world: World
     child = await world.take()
     assert (child.cid, child.controls) == (birth.cid, (order,))
     assert len(await world.backend.outbox.pending(world.partition)) == 1
+
+
+async def test_events_routed_together_are_as_those_routed_one_by_one(world: World) -> None:
+    """In their order, each fact once, with all who match each."""
+    cid = await world.sleeper(subscriptions=(("arxiv.>", "i", None),))
+    others = [Partition(number) for number in range(world.backend.partitions) if number != world.partition]
+    before = await world.count("outbox")
+    events = [happening(f"arxiv.cs.x{n % 3}", key=f"of many {n % 21}") for n in range(30)]
+    stray = happening("news.today")
+    routed = await world.backend.router.route_all([*events, stray], world.partition, others)
+    assert [(each.duplicate, each.matched) for each in routed] == [(False, 1)] * 21 + [(True, 0)] * 9 + [(False, 0)]
+    assert await world.count("outbox") == before + 22 * len(others)
+    adopted = await world.woken(cid)
+    assert [str(mail.id) for mail in adopted.mail] == [str(event.id) for event in events[:21]]
+    assert [mail.subject for mail in adopted.mail] == [event.subject for event in events[:21]]
+    assert adopted.mail[7].body == events[7].model_dump(mode="json")
+    assert await world.backend.router.route_all([], world.partition) == []
+
+
+async def test_a_crowd_that_every_event_matches_is_told_of_each(world: World) -> None:
+    """More than one step of the store tells at once."""
+    crowd = [await world.sleeper(subscriptions=(("arxiv.>", "i", None),)) for _ in range(40)]
+    events = [happening("arxiv.cs", key=f"to all {n}") for n in range(16)]
+    routed = await world.backend.router.route_all(events, world.partition)
+    assert [each.matched for each in routed] == [40] * 16
+    assert {await world.unread(cid) for cid in crowd} == {16}

@@ -5,7 +5,7 @@ import pytest
 from maestro.continuation.lifecycle import Status
 from maestro.continuation.mail import Kind
 from maestro.ids import ContinuationId, MailId, Partition, Rev, TimeMs, new_continuation_id
-from maestro.runtime.loops import Relay
+from maestro.runtime.relay import Relay
 from maestro.tick.moves import Member
 from maestro.tick.store import Adopted, Committed
 from maestro.tick.watches import Watch, last_word

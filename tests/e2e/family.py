@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from actors.claiming import StoreClaim
 from actors.exits import EndedByShutdown
 from actors.lifecycle import Lifecycle
+from actors.root_watch import mind_root
 from actors.supervised import Ignore, Supervised
 from maestro.settings import Settings
 
@@ -79,6 +80,17 @@ class Thermometer(Supervised):
     async def read(self) -> list[int]:
         self._read += 1
         return [self._degrees, self._read]
+
+
+class Minder(Supervised):
+    """Minds the root, with less patience than there is elsewhere."""
+
+    def __init__(self, *, incarnation: str, hung_ms: int) -> None:
+        super().__init__(incarnation)
+        self._hung_ms = hung_ms
+
+    async def work(self) -> None:
+        await mind_root(self._hung_ms)
 
 
 class ElsewhereClaim(StoreClaim):

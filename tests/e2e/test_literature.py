@@ -144,6 +144,8 @@ def test_each_paper_is_published_once(story: Story) -> None:
     assert len(story.papers) == 283
 
 
+@pytest.mark.spec("04.1")
+@pytest.mark.shows("5.1")
 @pytest.mark.parametrize("goal", MINE)
 def test_each_relevant_paper_wakes_its_monitor_once_and_no_other_wakes_it(story: Story, goal: str) -> None:
     assert Counter(story.consumed(story.roots[goal])) == Counter(story.relevant(goal))

@@ -262,6 +262,18 @@ async def test_f37_whoever_stands_still_is_ended_by_pid_and_back_worker_and_supe
     await root.delete_child.remote("watched")
 
 
+async def test_f47_a_root_that_stands_still_is_ended_by_pid_and_finds_its_tree_intact(root: Any) -> None:
+    minder = ChildSpec(id="minder", start="tests.e2e.family:Minder", args={"hung_ms": HUNG_MS})
+    await root.start_child.remote(minder.model_dump_json())
+    before = await nodes(root)
+    os.kill(before["root"]["pid"], signal.SIGSTOP)
+    after = await eventually(lambda: nodes(root), lambda now: reborn(before, now, "root"))
+    assert changed(before, after) == {"root"}, "nobody else was disturbed"
+    assert not psutil.pid_exists(before["root"]["pid"])
+    await root.terminate_child.remote("minder")
+    await root.delete_child.remote("minder")
+
+
 async def test_f50_of_a_crowd_that_dies_at_once_some_wait_to_restart_and_all_are_back(root: Any, folder: Path) -> None:
     members = [child(f"crowd-{n}", folder) for n in range(3)]
     flags = {"pace": Pace(at_once=1, per_second=1), "intensity": Intensity(max_restarts=3, max_seconds=60)}

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,16 +19,22 @@ from maestro.pager.desk import PagerDesk
 from maestro.pager.dispatch import ModelCallResult, ModelUsage, StopReason
 from maestro.pager.prices import Price, PricedTarget, PriceTable, bill
 from maestro.pager.request import ModelRequest
+from maestro.pager.streaming import Chunk, Told
+from maestro.pager.telling import Telling
 from maestro.policy.gradient import Tier
 from maestro.policy.question import PolicyConfig
 from maestro.runtime.host import Host, HostSettings
-from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
+from maestro.runtime.loops import Projector, Reaper, Timekeeper, keep
+from maestro.runtime.relay import Relay
 from maestro.runtime.verbs import Installation
 from maestro.settings import Settings
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.blocks import Keeper
 from maestro.tick.mind import Faculties, ThinkingMind
 from maestro.tick.runner import Surroundings
+from maestro.tick.workbench import Workbench
+from maestro.tools.calls import InlineTools
+from maestro.tools.registry import Toolbox
 
 T = TypeVar("T")
 PRICE = Price(input_micros_per_mtok=3_000_000, output_micros_per_mtok=15_000_000, source="override")
@@ -41,9 +47,9 @@ IDLE_MS = 100
 class Town:
     """One installation whose loops and host run on a thread of this process."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *behaviours: str) -> None:
         self.home = home
-        self.settings = Settings.load(home=home, clock="virtual")
+        self.settings = Settings.load(home=home, clock="virtual", behaviours=behaviours or None)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="town", daemon=True)
         self._running: list[asyncio.Task[None]] = []
@@ -73,11 +79,15 @@ class Town:
             "timekeeper": Timekeeper(backend),
             "reaper": Reaper(backend),
             "relay": Relay(backend),
-            "projector": Projector(backend, Seal(self.settings.mac_key_bytes()), self.at.tenant, LocalRanker()),
+            "projector": Projector(backend, Seal(self.settings.mac_key_bytes()), LocalRanker()),
         }
         self._running = [asyncio.create_task(keep(name, loop.step, loop.wait)) for name, loop in loops.items()]
-        desk = PagerDesk(_answer, JournaledAnswers(backend.journals))
-        faculties = Faculties(backend.shelf, desk, PRICES, PolicyConfig(advisor_enabled=False), Keeper(backend.blocks))
+        telling = Telling(_answer, _in_pieces, backend.pieces)
+        desk = PagerDesk(telling.answer, JournaledAnswers(backend.journals))
+        bench = Workbench(Toolbox.load(self.settings.behaviours), InlineTools(), backend.tools, backend.journals)
+        faculties = Faculties(
+            backend.shelf, desk, PRICES, PolicyConfig(advisor_enabled=False), Keeper(backend.blocks), bench
+        )
         around = Surroundings(
             store=backend.store,
             seal=self.at.seal,
@@ -119,6 +129,13 @@ async def _answer(request: ModelRequest) -> ModelCallResult:
         call_id=request.call_id,
         manifest_hash=request.manifest_hash,
     )
+
+
+async def _in_pieces(request: ModelRequest) -> AsyncIterator[Told]:
+    whole = await _answer(request)
+    for word in whole.content.split(" "):
+        yield Chunk(word if word.endswith(".") else f"{word} ")
+    yield whole
 
 
 def _fitting(request: ModelRequest) -> dict[str, object]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from maestro.adapters.duckdb.spending import KEYS
 from maestro.cli.app import run
-from maestro.cli.costs import KEYS
 from tests.integration.cli.asking import PAPER, Answer, Ask, asleep, counter, until
 from tests.integration.cli_support import CALL_USD_MICROS, Town
 

@@ -89,6 +89,8 @@ def source(url: str, readers: tuple[FeedReader, FeedReader]) -> Source:
     return Source(record, *readers)
 
 
+@pytest.mark.spec("04.4")
+@pytest.mark.shows("5.1")
 @pytest.mark.parametrize("fault", REASONS)
 async def test_the_source_lives_says_what_is_wrong_and_recovers(
     fault: str, server: ArxivServer, readers: tuple[FeedReader, FeedReader]

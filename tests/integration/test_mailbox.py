@@ -22,7 +22,7 @@ from maestro.ids import ContinuationId, TenantId, home_partition, new_token
 from maestro.pager.request import ModelRequest
 from maestro.runtime import verbs
 from maestro.runtime.backend import Backend
-from maestro.runtime.loops import Relay
+from maestro.runtime.relay import Relay
 from maestro.tick.behaviour import Behaviour, NoState
 from maestro.tick.context import Tick
 from maestro.tick.store import Delivered

@@ -1,7 +1,8 @@
 """The mesh with many: sleepers by the thousand, a flood, and a relay that is killed again and again.
 
-What is asserted is what arrives, in which order, and that the account balances; times are printed and play no part.
-The long form: `make mesh` (10,000 sleepers, a flood that fills a mailbox, 1,000,000 events).
+What is asserted is what arrives, in which order, that the account balances, and how often a full mailbox is looked
+through; times are printed and play no part.
+The long form: `make mesh` (10,000 sleepers, a flood of 10,000 events a second, 1,000,000 events).
 """
 
 import asyncio
@@ -10,11 +11,13 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from maestro.ids import ContinuationId, EventId, TenantId, TimeMs
 from maestro.mesh.account import Account, account_of
@@ -27,20 +30,22 @@ TENANT = TenantId("default")
 ROOT = Path(__file__).parents[2]
 SLEEPERS, FEW, SUBJECTS = int(os.environ.get("MESH_SLEEPERS", "1000")), 10, 1_000
 AT_ONCE = 200
-FLOOD, QUIET = int(os.environ.get("MESH_FLOOD", "2000")), 200
+FLOOD, QUIET = int(os.environ.get("MESH_FLOOD", "11000")), 200
+FLOOD_RATE, FLOODS = 10_000, int(os.environ.get("MESH_FLOODS", "1"))  # a second; how many, a calm before each
 FULL = 10_000  # unread mails of one mailbox
 EVENTS = int(os.environ.get("MESH_EVENTS", "2000"))
 KILL_EVERY_S = float(os.environ.get("MESH_KILL_EVERY_S", "0.1"))
 PATIENCE_S = float(os.environ.get("MESH_PATIENCE_S", "90"))
 READERS = "readers"
-SENDERS, PER_COMMIT = 50, 5  # so that many chains are under way at once
+SENDERS = 50  # so that many chains are under way at once
+PER_COMMIT = 5 if EVENTS < 50_000 else 20
 BACKLOG = 5_000  # rows that may wait for the relay: what is measured is the relay, not how long a stream can be
 
 RELAY = """
 import asyncio, sys
 from maestro.adapters.redis.backend import open_backend
 from maestro.ids import TenantId
-from maestro.runtime.loops import Relay
+from maestro.runtime.relay import Relay
 async def main():
     relay = Relay(await open_backend(sys.argv[1], TenantId("default")))
     while await relay.step():
@@ -50,6 +55,34 @@ async def main():
         if await relay.step():
             await relay.wait(50)
 asyncio.run(main())
+"""
+
+FLOODING = """
+import asyncio, itertools, os, sys, time
+from maestro.adapters.redis.backend import open_backend
+from maestro.ids import TenantId, TimeMs
+from maestro.mesh.event import new_event
+from maestro.runtime.publisher import MeshPublisher
+async def main(url, first, count, rate):
+    os.nice(10)  # as if it were another machine: what is measured is the store, not who gets a core
+    backend = await open_backend(url, TenantId("default"))
+    publisher = MeshPublisher(backend.router, backend.partitions)
+    events = (new_event("flood.x", "feed.item", "source.flood", str(n), {"n": n}, TimeMs(5))
+              for n in range(first, first + count))
+    print("begins", flush=True)
+    began, sent, under_way = time.monotonic(), 0, set()
+    while sent < count:
+        due = min(count, int((time.monotonic() - began) * rate))
+        for event in itertools.islice(events, due - sent):
+            task = asyncio.create_task(publisher.publish(event))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+        sent = due
+        await asyncio.sleep(0.005)
+    await asyncio.gather(*under_way)
+    print(round(count / (time.monotonic() - began)), flush=True)
+    await backend.close()
+asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))
 """
 
 
@@ -107,33 +140,77 @@ async def test_of_all_sleepers_an_event_wakes_the_three_that_it_matches(backend:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.shows("5.4")
-async def test_a_flood_to_one_takes_nothing_from_another(backend: Backend) -> None:
+async def test_a_flood_to_one_takes_nothing_from_another(url: str, backend: Backend) -> None:
+    """The flood comes from a process of its own, at most at its rate; whom it is for reads it afterwards."""
     world = World(backend)
-    await sleepers(world, ["flood.>"], READERS)
+    (flooded,) = await sleepers(world, ["flood.>"], READERS)
     await sleepers(world, ["quiet.>"])
 
     async def tell_quiet() -> None:
         await backend.router.route(happening("quiet.x"), world.partition)
         await world.commit(await world.take())
 
-    async def flood() -> None:
-        for first in range(0, FLOOD, AT_ONCE):
-            count = min(AT_ONCE, FLOOD - first)
-            routes = (backend.router.route(happening("flood.x"), world.partition) for _ in range(count))
-            await asyncio.gather(*routes)
+    quiets, ratios, rates = 0, [], []
+    for number in range(FLOODS):
+        calm = await timed(tell_quiet, QUIET)
+        async with flooding(url, number * FLOOD) as rate:
+            stormy: list[float] = []
+            while not rate.done() or len(stormy) < QUIET:
+                stormy += await timed(tell_quiet, 20)
+        quiets += QUIET + len(stormy)
+        ratios.append(_p99(stormy) / _p99(calm))
+        rates.append(int(await rate))
+        print(f"one event, told and applied, p99: {_p99(calm):.2f} ms quiet, {_p99(stormy):.2f} ms in a flood of"
+              f" {rates[-1]:,} events/s ({ratios[-1]:.2f} times)")  # fmt: skip
 
-    calm = await timed(tell_quiet, QUIET)
-    flooding = asyncio.create_task(flood())
-    stormy = await timed(tell_quiet, QUIET)
-    await flooding
-
-    told = await account(world)
-    assert (told.matched, told.applied) == (FLOOD + 2 * QUIET, 2 * QUIET)
-    assert (told.pending, told.dead) == (min(FLOOD, FULL), max(0, FLOOD - FULL)), "a full mailbox says so"
+    told, sent = await account(world), FLOODS * FLOOD
+    assert (told.matched, told.applied) == (sent + quiets, quiets)
+    assert (told.pending, told.dead) == (min(sent, FULL), max(0, sent - FULL)), "a full mailbox says so"
     assert told.pending == await pending(world)
-    last = -1 - QUIET // 100
-    print(f"one event, told and applied, p99: {calm[last]:.2f} ms quiet, {stormy[last]:.2f} ms in a flood")
+    assert await world.unread(flooded) == min(sent, FULL)
+    await _drained(world)
+    told = await account(world)
+    assert (told.pending, told.dead, await world.unread(flooded)) == (0, max(0, sent - FULL), 0)
+    print(f"{FLOODS} floods: {sorted(ratios)[FLOODS // 2]:.2f} times, in the middle")
+
+
+@asynccontextmanager
+async def flooding(url: str, first: int) -> AsyncIterator["asyncio.Task[bytes]"]:
+    """A process floods from now on; its rate, when it is done."""
+    arguments = (sys.executable, "-c", FLOODING, url, str(first), str(FLOOD), str(FLOOD_RATE))
+    flood = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    assert flood.stdout
+    assert await flood.stdout.readline() == b"begins\n"
+    yield asyncio.create_task(flood.stdout.readline())
+    assert await flood.wait() == 0
+
+
+def _p99(took: list[float]) -> float:
+    return sorted(took)[-1 - len(took) // 100]
+
+
+async def _drained(world: World) -> None:
+    """The reader has read all that it has."""
+    while (adopted := await world.backend.store.adopt(READERS, BOB, LEASE_MS, world.partition)) is not None:
+        await world.commit(adopted)
+
+
+async def test_a_full_mailbox_is_not_looked_through_for_each_event_that_it_refuses(url: str, backend: Backend) -> None:
+    world = World(backend)
+    (flooded,) = await sleepers(world, ["flood.>"], READERS)
+    for first in range(0, FULL, AT_ONCE):
+        events = [happening("flood.x", str(n)) for n in range(first, first + AT_ONCE)]
+        await backend.router.route_all(events, world.partition)
+    with redis.Redis.from_url(url) as teller:
+        teller.config_resetstat()
+        for _ in range(AT_ONCE):
+            await backend.router.route(happening("flood.x"), world.partition)
+        stats = teller.info("commandstats")
+    told = await account(world)
+    assert (told.pending, told.dead, await world.unread(flooded)) == (FULL, AT_ONCE, FULL)
+    assert "cmdstat_lrange" not in stats
 
 
 async def pending(world: World) -> int:
@@ -157,12 +234,14 @@ async def test_events_arrive_once_and_in_order_whoever_is_killed_between(url: st
     senders = await sleepers(world, [f"go.{n}" for n in range(SENDERS)])
     killed: list[int] = []
     killer = asyncio.create_task(_relayed(url, killed))
+    began = time.monotonic()
     try:
         async with asyncio.timeout(PATIENCE_S):
             sending = asyncio.create_task(_send(world, senders))
             await _read(world, reader, heard)
             await sending
     finally:
+        took_s = time.monotonic() - began
         killer.cancel()
         await asyncio.gather(killer, return_exceptions=True)
 
@@ -172,7 +251,8 @@ async def test_events_arrive_once_and_in_order_whoever_is_killed_between(url: st
     assert (told.matched, told.applied, told.pending, told.dead) == (EVENTS, EVENTS, 0, 0)
     assert (await backend.records.counts(world.partition))["outbox"] == 0
     assert killed, "nobody was killed"
-    print(f"{EVENTS:,} events from {SENDERS} senders; the relay was killed {len(killed)} times: {told}")
+    print(f"{EVENTS:,} events from {SENDERS} senders in {took_s:.0f} s ({EVENTS / took_s:,.0f} a second);"
+          f" the relay was killed {len(killed)} times: {told}")  # fmt: skip
 
 
 class Heard:
@@ -209,14 +289,15 @@ async def _relayed(url: str, killed: list[int]) -> None:
 async def _send(world: World, senders: list[ContinuationId]) -> None:
     """Each sender's events leave in commits, one after the other."""
     each = EVENTS // SENDERS
+
+    async def tick(first: int) -> None:
+        adopted = await world.take()
+        rows = tuple(_row(adopted.cid, adopted.rev, n) for n in range(first, min(first + PER_COMMIT, each)))
+        await world.backend.store.commit(tick_end(adopted, outbox=rows))
+
     for first in range(0, each, PER_COMMIT):
-        for sender in senders:
-            await world.backend.store.deliver(sender, control())
-        for _ in senders:
-            adopted = await world.take()
-            numbers = range(first, min(first + PER_COMMIT, each))
-            rows = tuple(_row(adopted.cid, adopted.rev, number) for number in numbers)
-            await world.backend.store.commit(tick_end(adopted, outbox=rows))
+        await asyncio.gather(*(world.backend.store.deliver(sender, control()) for sender in senders))
+        await asyncio.gather(*(tick(first) for _ in senders))
         while (await world.backend.records.counts(world.partition))["outbox"] > BACKLOG:  # noqa: ASYNC110 - a store
             await asyncio.sleep(0.05)
 

@@ -22,8 +22,8 @@ from maestro.ids import ContinuationId, HolderId, Partition, TenantId, new_token
 from maestro.mesh.event import Event
 from maestro.runtime import loops, steer, verbs
 from maestro.runtime.backend import Backend
-from maestro.runtime.loops import Relay
 from maestro.runtime.ports import Outbox
+from maestro.runtime.relay import Relay
 from maestro.tick.behaviour import Behaviour, NoState
 from maestro.tick.context import Tick
 from maestro.tick.runner import run

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from maestro.adapters.redis.backend import open_backend
 from maestro.ids import Partition, TenantId
+from maestro.tools.calls import CacheFigures
 from tests.chaos.redis_server import OwnRedis
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,16 @@ async def counted(url: str, tenant: str) -> dict[str, int]:
     return {name: counts.get(f"tool_cache_{name}", 0) for name in ("misses", "hits", "shared")}
 
 
+async def rate(url: str, tenant: str) -> float | None:
+    """The hit rate as `maestro status` counts it, over all partitions."""
+    backend = await open_backend(url, TenantId(tenant))
+    counts: Counter[str] = Counter()
+    for number in range(backend.partitions):
+        counts.update(await backend.records.counts(Partition(number)))
+    await backend.close()
+    return CacheFigures.of(counts).rate
+
+
 @pytest.mark.spec("04.9")
 @pytest.mark.shows("5.7")
 async def test_two_processes_make_the_same_call_at_once_and_it_is_carried_out_once(
@@ -55,6 +67,7 @@ async def test_two_processes_make_the_same_call_at_once_and_it_is_carried_out_on
     counts = await counted(redis.url, "acme")
     assert counts["misses"] == 1
     assert counts["hits"] + counts["shared"] == 1
+    assert await rate(redis.url, "acme") == 0.5
 
 
 @pytest.mark.spec("04.9")
@@ -64,3 +77,4 @@ async def test_two_tenants_share_nothing(redis: OwnRedis, tmp_path: Path) -> Non
     assert (tmp_path / "carried out").read_text() == 2 * "a stone\n"
     for tenant in ("acme", "globex"):
         assert await counted(redis.url, tenant) == {"misses": 1, "hits": 0, "shared": 0}
+        assert await rate(redis.url, tenant) == 0.0

@@ -21,7 +21,8 @@ from maestro.ids import HolderId, TenantId
 from maestro.runtime import verbs
 from maestro.runtime.backend import Backend
 from maestro.runtime.host import Host, HostSettings
-from maestro.runtime.loops import Projector, Reaper, Relay, Timekeeper, keep
+from maestro.runtime.loops import Projector, Reaper, Timekeeper, keep
+from maestro.runtime.relay import Relay
 from maestro.runtime.verbs import Installation, Start
 from maestro.tick.behaviour import Repertoire
 from maestro.tick.mindless import Mindless
@@ -129,7 +130,7 @@ def _asked(number: int) -> Start:
 
 
 def _loops(backend: Backend) -> list[Any]:
-    return [Timekeeper(backend), Relay(backend), Projector(backend, SEAL, TENANT, LocalRanker()), Reaper(backend)]
+    return [Timekeeper(backend), Relay(backend), Projector(backend, SEAL, LocalRanker()), Reaper(backend)]
 
 
 def _host(backend: Backend, slots: int = 8) -> Host:

@@ -33,7 +33,7 @@ class LiteLLMDispatch(FailoverModelRouter):
         prices = price_table(chains, unknown_price)
         providers = {
             tier: [
-                LiteLLMProvider(target, priced.price)
+                LiteLLMProvider(target, priced.price, self.may_repeat)
                 for target, priced in zip(chains[tier], prices.tiers[tier], strict=True)
             ]
             for tier in prices.tiers

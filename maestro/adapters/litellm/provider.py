@@ -7,8 +7,9 @@ Source: spec/05 sections 5 and 7; PROMISES F70 to F74, B48, B53, B58, B59.
 """
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import litellm
@@ -27,7 +28,7 @@ from maestro.adapters.litellm.wire import (
     wire_tools,
 )
 from maestro.budget.vector import TOKENS, USD, BudgetVector
-from maestro.errors import AnswerLost, ContentPolicy, MalformedAnswer, ModelError
+from maestro.errors import AnswerLost, ContentPolicy, MalformedAnswer, ModelError, ProvidersExhausted, StoreError
 from maestro.pager.dispatch import ModelCallResult
 from maestro.pager.prices import Bill, Price, PricedTarget, bill, maximum_price
 from maestro.pager.request import TOKENS_PER_MESSAGE, ModelRequest
@@ -42,6 +43,10 @@ _MESSAGES = frozenset({"anthropic", "azure_ai", "bedrock"})
 ADAPTIVE_LEAST_TOKENS = 4_096  # thinking counts as output: with less room than this it may leave none for the answer
 
 
+MayRepeat = Callable[[ModelRequest], Awaitable[None]]
+"""Raises what forbids to ask a second time inside an attempt: ProvidersExhausted under the brake, StoreError."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Exchange:
     """One answered request and what it is charged."""
@@ -53,9 +58,10 @@ class _Exchange:
 class LiteLLMProvider:
     """A provider of a failover chain."""
 
-    def __init__(self, target: Target, price: Price) -> None:
+    def __init__(self, target: Target, price: Price, may_repeat: MayRepeat) -> None:
         self._target = target
         self._price = price
+        self._may_repeat = may_repeat
         self._in_list = bool(listed_row(target.model))
         self._thinks = self._in_list and litellm.supports_reasoning(target.model)
         self._adapts = bool(listed_row(target.model).get("supports_adaptive_thinking"))
@@ -71,13 +77,21 @@ class LiteLLMProvider:
         messages = wire_messages(request, breakpoints=self._caches)
         exchange = await self._exchange(request, messages, limit_ms)
         if request.answer_schema is not None and not exchange.answer.tool_calls:
-            left_ms = limit_ms - (_now_ms() - began_ms)
-            exchange = await self._by_schema(request, messages, exchange, request.answer_schema, left_ms)
+            took_ms = _now_ms() - began_ms
+            times = took_ms, limit_ms - took_ms
+            exchange = await self._by_schema(request, messages, exchange, request.answer_schema, times)
         return self._result(request, exchange, began_ms)
 
     async def stream(self, request: ModelRequest, limit_ms: int) -> AsyncIterator[str | ModelCallResult]:
         """See maestro.pager.streaming.StreamProvider; an answer by schema that does not fit is not repaired."""
         began_ms = _now_ms()
+        if self._target.provider == REHEARSAL:  # it has its answer at once
+            whole = await self.answer(request, limit_ms)
+            for word in re.findall(r"\S*\s*", whole.content):
+                if word:
+                    yield word
+            yield whole
+            return
         messages = wire_messages(request, breakpoints=self._caches)
         streaming: JsonObject = {"stream": True, "stream_options": {"include_usage": True}}
         options = self._options(request) | streaming
@@ -205,19 +219,30 @@ class LiteLLMProvider:
         return {"type": "adaptive"} if wanted and self._adapts else None
 
     async def _by_schema(
-        self, request: ModelRequest, messages: list[JsonObject], first: _Exchange, schema: JsonObject, left_ms: int
+        self,
+        request: ModelRequest,
+        messages: list[JsonObject],
+        first: _Exchange,
+        schema: JsonObject,
+        times: tuple[int, int],
     ) -> _Exchange:
         """`first` with the JSON object that it holds; repaired by one more request where it holds none.
 
+        Args:
+            times: how long the first took, and how much is left: a repair that would not end in time is not begun.
+
         Raises:
-            MalformedAnswer: still none, or what is left of the reservation does not pay a repair; all is charged.
+            MalformedAnswer: still none; or neither reservation nor deadline has room for a repair. All is charged.
+            ProvidersExhausted: the brake came on in between; what was answered is charged.
         """
+        took_ms, left_ms = times
         try:
             return _with_content(first, read_object(first.answer.content, schema), first.bill)
         except NotAnObject as error:
             complaint = error
-        if left_ms <= 0 or not self._pays_repair(request, first):
+        if left_ms < max(1, took_ms) or not self._pays_repair(request, first):
             raise self._unusable(MalformedAnswer, complaint, first.bill.charge)
+        await self._look(request, complaint, first.bill.charge)
         try:
             second = await self._exchange(request, [*messages, *_repair(first.answer.content, complaint)], left_ms)
         except ModelError as error:
@@ -227,6 +252,21 @@ class LiteLLMProvider:
             return _with_content(second, read_object(second.answer.content, schema), both)
         except NotAnObject as error:
             raise self._unusable(MalformedAnswer, error, both.charge) from error
+
+    async def _look(self, request: ModelRequest, complaint: NotAnObject, charge: BudgetVector) -> None:
+        """Nothing forbids a repair.
+
+        Raises:
+            ProvidersExhausted: the brake does.
+            MalformedAnswer: nobody knows; without a word of the store there is none.
+        """
+        try:
+            await self._may_repeat(request)
+        except ProvidersExhausted as error:
+            error.facts["charge"] = charge.model_dump()
+            raise
+        except StoreError as error:
+            raise self._unusable(MalformedAnswer, complaint, charge) from error
 
     def _pays_repair(self, request: ModelRequest, first: _Exchange) -> bool:
         """True when the money and the tokens that the first answer left of the reservation cover another answer."""

@@ -10,6 +10,7 @@ import orjson
 from maestro.adapters.mail.smtp import SmtpPost
 from maestro.errors import InvalidInput, NotificationFailed
 from maestro.mesh.mail_out import MAX_BODY_CHARS, MAX_SUBJECT_CHARS, Letter
+from maestro.runtime.alarms import Alarm
 from maestro.runtime.attention import Digest
 from maestro.runtime.herald import Notice
 
@@ -28,6 +29,9 @@ class EmailNotifier:
 
     async def digest(self, digest: Digest) -> None:
         await self._send(digest.key, f"{len(digest.questions)} questions wait for your attention", _listed(digest))
+
+    async def alarm(self, alarm: Alarm) -> None:
+        await self._send(alarm.key, f"Most of a budget is spent: {alarm.resource}", f"{alarm.text}\n\n{alarm.hint}")
 
     async def _send(self, key: str, subject: str, body: str) -> None:
         try:

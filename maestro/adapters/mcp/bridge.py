@@ -9,7 +9,8 @@
 
 Invariants: a tool is called only while the server offers exactly what was approved, looked at before each call; what
 fails before `began` has had no effect; whatever a server does becomes an answer, or the end of this process.
-The server is asked nothing on behalf of anybody else, and its own questions (sampling, roots, forms) are refused.
+The server is asked nothing on behalf of anybody else, is called nowhere but where egress lets it (guard.py), and its
+own questions (sampling, roots, forms) are refused.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import JsonValue, ValidationError
 
 from maestro.adapters.mcp import told
+from maestro.adapters.mcp.guard import guarded_client
 from maestro.adapters.mcp.pipe import Command, spoken_by
 from maestro.errors import MCPConnectionError, ToolDenied, ToolError
 from maestro.tools.calls import error_body, failed
@@ -41,6 +43,7 @@ MAX_RESOURCES = 200
 MAX_PAGES = 50
 ANSWER_BYTES = 1 << 20
 READ_S = 300.0  # between two words of a stream that stays open; calls have limits of their own, outside
+_LIMITS = httpx2.Timeout(30.0, read=READ_S)
 _CLIENT = mcp_types.Implementation(name="maestro", version="1")
 
 Answer = Any  # maestro.adapters.sandbox.line.Answer: the line is that room's
@@ -216,10 +219,18 @@ async def _transport(hello: Mapping[str, Any]) -> AsyncIterator[Any]:
             command = Command(**{**hello["command"], "argv": tuple(hello["command"]["argv"])})
             yield spoken_by(command, lambda: os._exit(1))  # a server that has ended ends its link
         case "sse":
-            yield sse_client(hello["url"], headers=hello["headers"], sse_read_timeout=READ_S)
+
+            def client(
+                headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: Any = None
+            ) -> httpx2.AsyncClient:
+                assert auth is None  # noqa: S101 - a token is a header
+                return guarded_client(hello["url"], hello["egress"], headers or {}, timeout or _LIMITS)
+
+            yield sse_client(
+                hello["url"], headers=hello["headers"], sse_read_timeout=READ_S, httpx_client_factory=client
+            )
         case _:
-            limits = httpx2.Timeout(30.0, read=READ_S)
-            async with httpx2.AsyncClient(headers=hello["headers"], timeout=limits, trust_env=False) as http:
+            async with guarded_client(hello["url"], hello["egress"], hello["headers"], _LIMITS) as http:
                 yield streamable_http_client(hello["url"], http_client=http)
 
 

@@ -5,7 +5,7 @@ server's process is begun with the first call that needs it, and ended with this
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from pydantic import JsonValue
@@ -20,10 +20,17 @@ LIST_LIMIT_S = 60.0
 
 
 class McpServers:
-    """The servers of one process."""
+    """The servers of one process.
 
-    def __init__(self, shelf: ServerShelf, children: Children, idle_s: float = IDLE_S) -> None:
+    Args:
+        egress: what may be called beside the public web, as MAESTRO_EGRESS_ALLOW says it.
+    """
+
+    def __init__(
+        self, shelf: ServerShelf, children: Children, idle_s: float = IDLE_S, egress: Sequence[str] = ()
+    ) -> None:
         self.shelf = shelf
+        self._egress = tuple(egress)
         self._idle_s = idle_s
         self._children = children
         self._attached: dict[str, tuple[ToolServer, Attached]] = {}
@@ -66,7 +73,7 @@ class McpServers:
             leaving = asyncio.ensure_future(known[1].close())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
-        hello = cast(Mapping[str, JsonValue], hello_of(server, watch))
+        hello = cast(Mapping[str, JsonValue], hello_of(server, watch, self._egress))
         idle_s = None if watch else self._idle_s
         fresh = Attached(server.name, hello, self._children, server.at_most, idle_s)
         self._attached[server.name] = (server, fresh)

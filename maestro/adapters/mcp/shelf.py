@@ -10,7 +10,7 @@ but `trouble`; a pin is written whole or not at all. Both files are on each node
 import os
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -108,7 +108,9 @@ class ServerShelf:
         self.trouble = None
 
 
-def hello_of(server: ToolServer, watch: bool, line_bytes: int = 2 << 20) -> dict[str, object]:
+def hello_of(
+    server: ToolServer, watch: bool, egress: Sequence[str] = (), line_bytes: int = 2 << 20
+) -> dict[str, object]:
     """What a bridge is told, with the secrets that this server is given; for its line and nothing else.
 
     Raises:
@@ -122,6 +124,7 @@ def hello_of(server: ToolServer, watch: bool, line_bytes: int = 2 << 20) -> dict
         command = {"argv": argv, "env": env, "cwd": server.cwd, "memory_bytes": memory, "line_bytes": line_bytes}
         return {**told, "command": command}
     token = None if server.token_file is None else read_private(Path(server.token_file)).strip()
+    told["egress"] = list(egress)
     return {**told, "url": server.url, "headers": {} if token is None else {"Authorization": f"Bearer {token}"}}
 
 

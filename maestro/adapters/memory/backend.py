@@ -3,16 +3,21 @@
 from dataclasses import fields
 
 from maestro.adapters.memory.accounts import MemoryAccounts
+from maestro.adapters.memory.alarms import MemoryAlarms
+from maestro.adapters.memory.audit import MemoryAudit
 from maestro.adapters.memory.blocks import MemoryBlocks
 from maestro.adapters.memory.claims import MemoryClaims
 from maestro.adapters.memory.clock import ReadableClock, SystemClock
+from maestro.adapters.memory.gatherings import MemoryGatherings
 from maestro.adapters.memory.identity import MemoryIdentity
 from maestro.adapters.memory.loops import MemoryLeases, MemoryOutbox, MemoryProjections, MemoryRouter, MemoryTimers
 from maestro.adapters.memory.moves import MemoryMoves
 from maestro.adapters.memory.nodes import MemoryNodes
 from maestro.adapters.memory.notices import MemoryNotices
+from maestro.adapters.memory.pieces import MemoryPieces
 from maestro.adapters.memory.placements import MemoryPlacements
 from maestro.adapters.memory.records import MemoryRecords
+from maestro.adapters.memory.register import MemoryRegister
 from maestro.adapters.memory.shelf import MemoryShelf, MemorySources
 from maestro.adapters.memory.signals import MemorySignals
 from maestro.adapters.memory.state import Memory, PartitionState
@@ -29,14 +34,14 @@ class MemoryBackend(Backend):
     def __init__(
         self, partitions: int = 1, clock: ReadableClock | None = None, tenant: TenantId = DEFAULT_TENANT
     ) -> None:
-        whole = backend_over(empty_memory(partitions, clock), tenant)
+        whole = backend_over(empty_memory(partitions, clock, tenant), tenant)
         super().__init__(**{field.name: getattr(whole, field.name) for field in fields(Backend)})
 
 
-def empty_memory(partitions: int = 1, clock: ReadableClock | None = None) -> Memory:
+def empty_memory(partitions: int = 1, clock: ReadableClock | None = None, tenant: TenantId = DEFAULT_TENANT) -> Memory:
     """What a new store holds: nothing, on so many partitions."""
     signals, clock = MemorySignals(), clock or SystemClock()
-    return Memory([PartitionState(clock, signals) for _ in range(partitions)])
+    return Memory([PartitionState(clock, signals, tenant) for _ in range(partitions)])
 
 
 def backend_over(memory: Memory, tenant: TenantId = DEFAULT_TENANT) -> Backend:
@@ -57,6 +62,7 @@ def backend_over(memory: Memory, tenant: TenantId = DEFAULT_TENANT) -> Backend:
         records=MemoryRecords(memory),
         steering=MemorySteering(memory),
         shelf=MemoryShelf(memory),
+        gatherings=MemoryGatherings(memory),
         sources=MemorySources(),
         blocks=MemoryBlocks(memory),
         moves=MemoryMoves(memory),
@@ -65,8 +71,12 @@ def backend_over(memory: Memory, tenant: TenantId = DEFAULT_TENANT) -> Backend:
         nodes=MemoryNodes(memory),
         identity=MemoryIdentity(memory),
         placements=MemoryPlacements(memory),
+        pieces=MemoryPieces(memory),
+        alarms=MemoryAlarms(memory),
         accounts=MemoryAccounts(memory),
         tools=MemoryToolRecords(memory),
+        register=MemoryRegister(memory),
+        audit=MemoryAudit(memory),
         close=_nothing_to_close,
     )
 

@@ -156,6 +156,7 @@ def _close_journal(state: PartitionState, row: Row) -> None:
         tell_charge(state, row, price, rev=row.rev, call_id=call, outcome="unknown")
     row.ledger = money.charge_unknown(row.ledger)
     row.scratch.journal.clear()
+    row.scratch.pieces.clear()
     row.scratch.batch = None
 
 
@@ -200,7 +201,8 @@ def _send(state: PartitionState, commit: Commit) -> None:
     if commit.outbox:
         state.signals.ring(RELAY)
     for whose, payload in commit.projections:
-        state.projections.add(Unscored(whose, "finding", None, None, payload))
+        told = state.counts["published"] + 1
+        state.projections.add(Unscored(whose, "finding", None, None, payload, told, state.now()))
     if commit.projections:
         state.signals.ring(PROJECT)
 

@@ -1,6 +1,7 @@
 """Who comes after whom, in memory: children that outlive their parent, and the heir of a merged one."""
 
 from maestro.adapters.memory import money, waking
+from maestro.adapters.memory.shelf import note_degraded
 from maestro.adapters.memory.state import PartitionState, Row
 from maestro.continuation.finding import content_of
 from maestro.continuation.mail import Control
@@ -61,4 +62,7 @@ def copy_field(state: PartitionState, source: ContinuationId, to: ContinuationId
     """The field of one is in the field of the other too, each entry once: entries are named by what they hold."""
     for half_life_ms, items in state.shelves.get(source, {}).items():
         shelf = state.shelves.setdefault(to, {}).setdefault(half_life_ms, {})
-        shelf.update({name: item for name, item in items.items() if name not in shelf})
+        new = {name: item for name, item in items.items() if name not in shelf}
+        shelf.update(new)
+        for name, item in new.items():
+            note_degraded(state, to, half_life_ms, name, item)

@@ -1,10 +1,10 @@
 """The ports of the runtime's loops in memory: leases, timers, outbox, projections, routing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
-from maestro.adapters.memory import homes, mailbox, waking
+from maestro.adapters.memory import homes, mailbox, shelf, waking
 from maestro.adapters.memory.state import Memory, PartitionState, Row, Shelved, Unscored
 from maestro.adapters.memory.waking import RETRY, SILENT, WINDOW, Posted
 from maestro.continuation.mail import Kind, Mail
@@ -12,11 +12,9 @@ from maestro.continuation.predicate import all_hold
 from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, MailId, Partition, TimeMs
 from maestro.mesh.event import Event
 from maestro.mesh.subject import candidates
-from maestro.runtime.ports import PROJECT, RELAY, Fired, Projected, Projection, Routed
+from maestro.runtime.ports import PROJECT, RELAY, Fired, Projected, Projection, Reranked, Routed, Waiting
 from maestro.tick.linger import own_name
 from maestro.tick.store import OutboxRow, Terms
-
-SHELF_LIMIT = 1_000  # entries of one half-life; beyond it the lowest goes, which has faded furthest
 
 
 class MemoryLeases:
@@ -26,6 +24,9 @@ class MemoryLeases:
     async def expired(self, partition: Partition) -> Sequence[HolderId]:
         state = self._memory.at(partition)
         return [holder for holder, until_ms in state.leases.items() if until_ms <= state.clock.read()]
+
+    async def minding(self, partition: Partition) -> Mapping[ContinuationId, HolderId]:
+        return {cid: holder for holder, rows in self._memory.at(partition).held.items() for cid in rows}
 
     async def reclaim(self, holder: HolderId, partition: Partition) -> int:
         state = self._memory.at(partition)
@@ -115,13 +116,20 @@ class MemoryProjections:
                 continue
             row = state.rows.get(item.cid)
             if row is not None and not row.terminal:
-                _shelve(state, item)
+                shelved = Shelved(item.rank_key, item.entry)
+                shelf.put(state, item.cid, item.half_life_ms, EntryId(item.entry_id), shelved)
                 new += 1
             if waiting.source == "event":
                 _count_event(state, row, item.mail)
             elif item.mail is not None and row is not None:
                 _post_or_bury(state, row, item.mail)
         return new
+
+    async def degraded(self, partition: Partition, limit: int = 64) -> Sequence[Waiting]:
+        return shelf.degraded(self._memory.at(partition), limit)
+
+    async def rerank(self, partition: Partition, ranked: Sequence[Reranked]) -> int:
+        return shelf.rerank(self._memory.at(partition), ranked)
 
 
 def _count_event(state: PartitionState, row: Row | None, mail: Mail | None) -> None:
@@ -134,14 +142,6 @@ def _count_event(state: PartitionState, row: Row | None, mail: Mail | None) -> N
         state.counts.update(event_fielded=1, event_capped=1)
     elif _post_or_bury(state, row, mail) is Posted.DUPLICATE:
         state.counts["event_applied"] += 1
-
-
-def _shelve(state: PartitionState, item: Projected) -> None:
-    """The entry is in the set of its half-life, and the lowest is not where there were too many."""
-    shelf = state.shelves.setdefault(item.cid, {}).setdefault(item.half_life_ms, {})
-    shelf[EntryId(item.entry_id)] = Shelved(item.rank_key, item.entry)
-    if len(shelf) > SHELF_LIMIT:
-        del shelf[min(shelf, key=lambda name: (shelf[name].rank_key, name))]
 
 
 def _post_or_bury(state: PartitionState, row: Row, mail: Mail) -> Posted:
@@ -176,6 +176,11 @@ class MemoryRouter:
         state.counts["matched"] += len(matched)
         return Routed(duplicate=False, matched=len(matched))
 
+    async def route_all(
+        self, events: Sequence[Event], partition: Partition, forward_to: Sequence[Partition] = ()
+    ) -> Sequence[Routed]:
+        return [await self.route(event, partition, forward_to) for event in events]
+
     async def redeliver(self, partition: Partition, letter: bytes, to: ContinuationId | None, mail: Mail | None) -> str:
         state = self._memory.at(partition)
         if letter not in state.dead_letters:
@@ -201,9 +206,9 @@ def _tell(state: PartitionState, row: Row, interest_id: str, relevance: float | 
         state.bury("moved", row.cid, "event", event.id, body, interest=interest_id)
         state.counts["event_dead"] += 1
     elif relevance is not None:
-        state.projections.add(Unscored(row.cid, "event", interest_id, relevance, body))
+        state.projections.add(_unscored(state, row, interest_id, relevance, body))
     elif not waking.may_wake(state, row, interest_id):
-        state.projections.add(Unscored(row.cid, "event", interest_id, None, body))
+        state.projections.add(_unscored(state, row, interest_id, None, body))
         state.counts["event_capped"] += 1
     else:
         posted = waking.post(state, row, _event_mail(event, interest_id))
@@ -211,6 +216,10 @@ def _tell(state: PartitionState, row: Row, interest_id: str, relevance: float | 
             state.bury("mailbox_full", row.cid, "event", event.id, body, interest=interest_id)
         if posted is not Posted.OK:
             state.counts["event_dead"] += 1
+
+
+def _unscored(state: PartitionState, row: Row, interest_id: str, relevance: float | None, body: bytes) -> Unscored:
+    return Unscored(row.cid, "event", interest_id, relevance, body, state.counts["published"], state.now())
 
 
 def _matched(state: PartitionState, event: Event) -> dict[ContinuationId, tuple[str, float | None]]:

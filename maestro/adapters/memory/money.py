@@ -14,9 +14,12 @@ from pydantic import JsonValue
 from maestro.adapters.memory.state import Debt, PartitionState, Row
 from maestro.budget import ledger as ledgers
 from maestro.budget.ledger import Ledger
-from maestro.budget.standing import looked_at
+from maestro.budget.standing import Crossing, looked_at
 from maestro.budget.vector import BudgetVector
 from maestro.ids import CallId
+from maestro.runtime.alarms import crossed
+from maestro.runtime.ports import RELAY
+from maestro.tick.store import OutboxRow
 
 
 def total(amounts: Iterable[BudgetVector]) -> BudgetVector:
@@ -124,11 +127,23 @@ def tell_charge(state: PartitionState, row: Row, charge: BudgetVector, **told: o
 def tell_crossings(state: PartitionState, *moved: Row) -> None:
     """Whoever's money was moved, or an ancestor's with it, may have crossed a border: each crossing is one fact."""
     touched = {row.cid: row for one in moved for row in (one, *ancestors(state, one))}
-    for cid, row in sorted(touched.items()):
+    for _, row in sorted(touched.items()):
         if not row.terminal:
-            row.standings, crossed = looked_at(row.standings, row.ledger)
-            for crossing in crossed:
-                state.fact(crossing.fact(cid, state.now()))
+            row.standings, crossings = looked_at(row.standings, row.ledger)
+            for crossing in crossings:
+                _tell(state, row, crossing)
+
+
+def _tell(state: PartitionState, row: Row, crossing: Crossing) -> None:
+    """It is a fact, and one event of the mesh on its way; an alert waits for people, too."""
+    row.crossings += 1
+    told = crossing.fact(row.cid, state.now())
+    event = crossed(row.cid, row.crossings, told, state.now(), state.tenant)
+    state.fact(told)
+    state.outbox.add(OutboxRow(event.id, "event", "mesh", event.model_dump_json().encode()))
+    state.signals.ring(RELAY)
+    if crossing.to is None:
+        state.alarms[event.id] = told
 
 
 def pass_on(state: PartitionState, row: Row, change: Mapping[str, int]) -> None:

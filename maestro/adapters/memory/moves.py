@@ -8,6 +8,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from maestro.adapters.memory import ties, waking
 from maestro.adapters.memory.nodes import unpin
+from maestro.adapters.memory.shelf import note_degraded
 from maestro.adapters.memory.state import Gone, Memory, PartitionState, Row, Shelved, Unscored, moved_away
 from maestro.continuation.mail import Control
 from maestro.errors import Conflict, InvalidInput
@@ -89,7 +90,8 @@ def _is_known(state: PartitionState, pack: Packed, export_id: str) -> bool:
 
 def _packed(state: PartitionState, row: Row) -> Packed:
     """The row and what of it lies elsewhere."""
-    plain = replace(row, checkpoint=b"", log=[], gone=None, arrived_by=None)
+    scratch = replace(row.scratch, pieces={})
+    plain = replace(row, checkpoint=b"", log=[], gone=None, arrived_by=None, scratch=scratch)
     ready_at = state.ready[row.pool].time_of(row.cid)
     rest: dict[str, object] = {
         "row": _ROW.dump_python(plain, mode="json", fallback=dict, warnings=False),
@@ -131,6 +133,7 @@ def _leave(state: PartitionState, row: Row, gone: Gone) -> None:
     state.counts[f"status:{row.status}"] -= 1
     state.counts["status:moved"] += 1
     row.gone = gone
+    row.scratch.pieces.clear()
     state.fact({"type": "moved", "cid": row.cid, "to": gone.to, "export": gone.export_id, "at_ms": gone.at_ms})
 
 
@@ -158,7 +161,9 @@ def _enter(state: PartitionState, pack: Packed, export_id: str) -> None:
     for half_life, name, rank_key, entry in _rows(rest["shelves"]):
         kept = Shelved(float(str(rank_key)), str(entry).encode())
         shelves.setdefault(int(str(half_life)), {})[EntryId(str(name))] = kept
+        note_degraded(state, row.cid, int(str(half_life)), EntryId(str(name)), kept)
     state.shelves[row.cid] = shelves
+    state.looked.pop(row.cid, None)
     for source, interest_id, relevance, payload in _rows(rest["pending"]):
         score = None if relevance is None else float(str(relevance))
         state.projections.add(

@@ -70,6 +70,10 @@ class MemoryRecords:
         facts = self._memory.at(partition).feed[seen : seen + limit]
         return [Fact(f"{position}-0", body) for position, body in enumerate(facts, start=seen + 1)]
 
+    async def span(self, partition: Partition) -> tuple[str, str]:
+        kept = len(self._memory.at(partition).feed)
+        return ("1-0", f"{kept}-0") if kept else ("0-0", "0-0")
+
     async def events(self, partition: Partition, limit: int = 100) -> Sequence[bytes]:
         return list(islice(reversed(self._memory.at(partition).events), limit))
 

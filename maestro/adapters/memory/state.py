@@ -13,6 +13,7 @@ import orjson
 from maestro.adapters.memory.clock import ReadableClock
 from maestro.adapters.memory.lists import Agenda, Line, Seen
 from maestro.adapters.memory.signals import MemorySignals
+from maestro.adapters.memory.telling import Telling
 from maestro.budget.accounts import NOTHING, AccountPath, Rest, Slice
 from maestro.budget.ledger import Ledger
 from maestro.budget.standing import Standing
@@ -20,7 +21,20 @@ from maestro.budget.vector import BudgetVector
 from maestro.continuation.lifecycle import TERMINAL, Hold, Status
 from maestro.continuation.mail import DEAD_LETTERS_KEPT, Control, Mail
 from maestro.errors import ContinuationAlreadyTerminalError, ContinuationMovedError, ContinuationNotFoundError
-from maestro.ids import ContinuationId, EntryId, Epoch, HolderId, Partition, Rev, TimeMs, new_token, partition_of
+from maestro.ids import (
+    DEFAULT_TENANT,
+    CallId,
+    ContinuationId,
+    EntryId,
+    Epoch,
+    HolderId,
+    Partition,
+    Rev,
+    TenantId,
+    TimeMs,
+    new_token,
+    partition_of,
+)
 from maestro.runtime.identity import shut_store
 from maestro.tick.moves import Packed
 from maestro.tick.records import Frost, Pin
@@ -31,6 +45,7 @@ EPOCHS_OF_ONE = 1 << 32
 """Of one incarnation: those of a later one are all larger."""
 NEVER_ADOPTED = Epoch(0)
 BIRTH = Rev(0)
+LONG_AGO = TimeMs(0)
 
 TimerKey = tuple[ContinuationId, str]
 Interest = tuple[ContinuationId, str]
@@ -89,6 +104,8 @@ class Scratch:
 
     batch: Batch | None = None
     journal: dict[int, JournalEntry] = field(default_factory=dict)
+    pieces: dict[CallId, Telling] = field(default_factory=dict)
+    """What is told of answers that are being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +149,8 @@ class Row:
     """What has lent its family what it has."""
     standings: dict[str, Standing] = field(default_factory=dict)
     """How its accounts stood when it was last told, by resource."""
+    crossings: int = 0
+    """How often a border of its accounts was crossed."""
 
     @property
     def terminal(self) -> bool:
@@ -160,6 +179,9 @@ class Unscored:
     interest_id: str | None
     relevance: float | None
     payload: bytes
+    told: int = 1
+    """The event before which the field is complete without it, plus one."""
+    at_ms: TimeMs = LONG_AGO
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +198,7 @@ class PartitionState:
 
     clock: ReadableClock
     signals: MemorySignals
+    tenant: TenantId = DEFAULT_TENANT
     rows: dict[ContinuationId, Row] = field(default_factory=dict)
     names: dict[str, ContinuationId] = field(default_factory=dict)
     ready: defaultdict[str, Agenda[ContinuationId]] = field(default_factory=lambda: defaultdict(Agenda))
@@ -193,6 +216,14 @@ class PartitionState:
     outbox: Line[OutboxRow] = field(default_factory=Line)
     projections: Line[Unscored] = field(default_factory=Line)
     shelves: dict[ContinuationId, dict[int, dict[EntryId, Shelved]]] = field(default_factory=dict)
+    degraded: dict[tuple[ContinuationId, int, EntryId], None] = field(default_factory=dict)
+    """Entries that wait for the engine that was away, oldest first."""
+    asked: dict[ContinuationId, int] = field(default_factory=dict)
+    """Fields that want to be looked through, and how many events were told when they asked."""
+    looked: dict[ContinuationId, tuple[int, str]] = field(default_factory=dict)
+    """How many events were told by the last look, and what is kept of it."""
+    gatherer: str | None = None
+    """Who looks; None where nobody does."""
     blocks: dict[str, tuple[bytes, TimeMs]] = field(default_factory=dict)
     """Name -> the block, and when it was last put."""
     findings: defaultdict[ContinuationId, list[bytes]] = field(default_factory=lambda: defaultdict(list))
@@ -206,6 +237,8 @@ class PartitionState:
     slices: dict[str, Slice] = field(default_factory=dict)
     """What accounts have lent and nobody has confirmed, by key."""
     debts: dict[ContinuationId, Debt] = field(default_factory=dict)
+    alarms: dict[str, dict[str, object]] = field(default_factory=dict)
+    """Alerts that people are not told of, by key."""
     once: dict[tuple[str, str], ContinuationId] = field(default_factory=dict)
     """What a call under a key has made."""
 

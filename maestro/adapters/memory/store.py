@@ -206,6 +206,7 @@ class MemoryJournals:
             return None
         settled = replace(entry, answer=answer, answered=not failed, failed=failed, charge=charge)
         row.scratch.journal[ordinal] = settled
+        row.scratch.pieces.pop(call_id, None)
         return settled
 
     async def refund(self, cid: ContinuationId, call_id: CallId, actual: BudgetVector) -> bool:
@@ -234,4 +235,4 @@ def _refund(
 
 def _is_order(control: Mail) -> bool:
     """Neither money nor a mark nor a child interrupts anybody."""
-    return control.subject not in (Control.GRANTED, Control.NOTIFIED, Control.CRASHED)
+    return control.subject not in (Control.GRANTED, Control.NOTIFIED, Control.CRASHED, Control.EDITED)

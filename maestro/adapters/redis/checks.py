@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from maestro.adapters.redis.address import Address
+from maestro.adapters.redis.rights import rights_of, user_of
 from maestro.errors import StoreUnavailable
-from maestro.ids import new_token
+from maestro.ids import TenantId, new_token
 
 OLDEST = (6, 2)
 HEADROOM = 0.20  # of maxmemory: what frees memory needs some to run
@@ -38,24 +38,38 @@ class StoreFinding:
     fix: str
 
 
-def store_findings(client: redis.Redis, fsync: str = "always") -> Sequence[StoreFinding]:
+def store_findings(
+    client: redis.Redis, fsync: str = "always", tenant: TenantId | None = None, replicas: int = 0
+) -> Sequence[StoreFinding]:
     """What the doctor saw, in the order of `_checks`; a store that does not answer is one finding by itself.
 
     Args:
         client: a synchronous client that decodes its replies or does not.
         fsync: the durability that these settings promise, `always` or `everysec`.
+        tenant: whose user is to have no more rights than it needs.
+        replicas: how many must have a write before it counts as done.
     """
     try:
         info = {str(key): str(value) for key, value in client.info("everything").items()}
-        return list(_checks(client, info, _Config(client), fsync))
+        found = [*_checks(client, info, _Config(client), fsync), *_replicas(info, replicas)]
+        return found if tenant is None else [*found, _rights(client, tenant)]
     except redis.RedisError as error:
         return [StoreFinding("answers", False, str(error), "an answer", "start it, or correct MAESTRO_REDIS_URL")]
 
 
-def findings_at(url: str, fsync: str = "always") -> Sequence[StoreFinding]:
-    """What the doctor saw of the server at `url`; see `store_findings`."""
-    with _client(url) as client:
-        return store_findings(client, fsync)
+def findings_at(
+    url: str, fsync: str = "always", tenant: TenantId | None = None, replicas: int = 0
+) -> Sequence[StoreFinding]:
+    """What the doctor saw of the servers at `url`; see `store_findings`. Of several, the worst of each check."""
+    try:
+        found = [store_findings(client, fsync, tenant, replicas) for client in _clients(url)]
+    except redis.RedisError as error:
+        return [StoreFinding("answers", False, str(error), "an answer", "start it, or correct MAESTRO_REDIS_URL")]
+    worst: dict[str, StoreFinding] = {}
+    for finding in (each for of_one in found for each in of_one):
+        if finding.check not in worst or not finding.ok:
+            worst[finding.check] = finding
+    return list(worst.values())
 
 
 def facts_of(url: str) -> dict[str, str | None]:
@@ -64,39 +78,39 @@ def facts_of(url: str) -> dict[str, str | None]:
     Raises:
         StoreUnavailable: nothing answers there.
     """
-    with _client(url) as client:
-        try:
-            info = {str(key): str(value) for key, value in client.info("server").items()}
-            fsync = _Config(client)("appendfsync")
-        except redis.RedisError as error:
-            raise StoreUnavailable(f"no answer from the store: {error}", hint="see `maestro doctor`") from None
+    try:
+        told = [(client.info("server"), _Config(client)("appendfsync")) for client in _clients(url)]
+    except redis.RedisError as error:
+        raise StoreUnavailable(f"no answer from the store: {error}", hint="see `maestro doctor`") from None
+    info, fsync = {str(key): str(value) for key, value in told[0][0].items()}, told[0][1]
     version = info.get("valkey_version") or info.get("redis_version")
     server = "Valkey" if "valkey_version" in info else "Redis"
-    return {"address": _without_password(url), "server": server, "version": version, "fsync": fsync}
+    return {
+        "address": Address.of(url).shown(),
+        "server": server if len(told) == 1 else f"{len(told)} primaries of {server}",
+        "version": version,
+        "fsync": fsync,
+    }
 
 
-def run_id_of(url: str) -> str:
-    """Which running server answers at `url`: the same text however it is reached.
+def run_ids_of(url: str) -> Sequence[str]:
+    """Which running servers answer at `url`: the same texts however they are reached.
 
     Raises:
         StoreUnavailable: none does.
     """
     try:
-        with _client(url) as client:
-            return str(client.info("server")["run_id"])
+        return [str(client.info("server")["run_id"]) for client in _clients(url)]
     except redis.RedisError as error:
-        place = _without_password(url)
+        place = Address.of(url).shown()
         raise StoreUnavailable(f"no Redis answers at {place}: {error}", hint="start it, or correct its URL") from error
 
 
-def _client(url: str) -> redis.Redis:
-    """A client that tells the truth at once: no retries, short patience."""
-    return redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 0))
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+def _clients(url: str) -> Iterator[redis.Redis]:
+    """A client of each server that is written to, one after the other; each is closed when the next is asked for."""
+    for client in Address.of(url).clients():
+        with client:
+            yield client
 
 
 class _Config:
@@ -167,6 +181,27 @@ def _flushing(client: redis.Redis) -> StoreFinding:
         if rule[1:] in FLUSHING:
             allowed = rule[0] == "+"
     return StoreFinding("flushall", not allowed, "allowed" if allowed else "denied", wanted, fix)
+
+
+def _rights(client: redis.Redis, tenant: TenantId) -> StoreFinding:
+    """A user of ours has the rights that are needed and no other; the user `default` is whatever its host makes it."""
+    wanted, fix = "the rights that are needed, no other", "`maestro acl`, and docs/how-to/secure-an-installation.md"
+    try:
+        user, surplus = rights_of(client, tenant)
+    except redis.ResponseError as error:
+        return StoreFinding("rights", False, f"the server does not tell: {error}", wanted, fix)
+    if user == "default":
+        return StoreFinding("rights", True, f"the user default; {user_of(tenant)} would have fewer", wanted, fix)
+    seen = f"{user} has what it needs" if not surplus else f"{user} has more: {' '.join(surplus)}"
+    return StoreFinding("rights", not surplus, seen, wanted, fix)
+
+
+def _replicas(info: Mapping[str, str], wanted: int) -> Iterator[StoreFinding]:
+    """Whoever waits for replicas has them."""
+    if wanted:
+        seen = int(info.get("connected_slaves", 0))
+        fix = "start them, or lower MAESTRO_REDIS_REPLICAS: until then nothing is acknowledged"
+        yield StoreFinding("replicas", seen >= wanted, f"{seen} connected", f"at least {wanted}", fix)
 
 
 def _text(value: object) -> str:

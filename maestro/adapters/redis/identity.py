@@ -16,7 +16,6 @@ class RedisIdentity:
     async def read(self) -> Standing:
         found = [await self._keys.wire.script("standing", place, *WRITES) for place in self._places()]
         counts = [dict(zip(WRITES, map(int, (n or 0 for n in numbers)), strict=True)) for _, _, *numbers in found]
-        info = await self._keys.wire.execute("INFO", "server")
         store, incarnation, shut = _parts(found[0][0].decode())
         return Standing(
             store=store,
@@ -24,7 +23,7 @@ class RedisIdentity:
             committed=sum(of["committed"] for of in counts),
             writes=sum(sum(of.values()) for of in counts),
             told_ms=TimeMs(max(int(told_ms) for _, told_ms, *_ in found)),
-            server=next(line.partition(":")[2] for line in _text(info).splitlines() if line.startswith("run_id:")),
+            server=await self._keys.wire.server(),
             shut=shut,
         )
 
@@ -52,7 +51,3 @@ def _parts(who: str) -> tuple[str | None, int, bool]:
     """(store, incarnation, shut) of `<store> <incarnation>[ closed]`."""
     store, incarnation, shut = [*who.split(), *("", "0", "")[len(who.split()) :]]
     return store or None, int(incarnation), bool(shut)
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -1,7 +1,8 @@
 """The ports of the runtime's loops on Redis."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -11,10 +12,13 @@ from maestro.continuation.mail import Mail
 from maestro.ids import ContinuationId, HolderId, Partition, TimeMs
 from maestro.mesh.event import Event
 from maestro.mesh.subject import candidates
-from maestro.runtime.ports import Fired, Projected, Projection, Routed
+from maestro.runtime.ports import Fired, Projected, Projection, Reranked, Routed, Waiting
 from maestro.tick.store import OutboxRow
 
-_SPLIT = "\x00interest\x00"
+ROUTED_AT_ONCE, BYTES_AT_ONCE = 8, 64 * 1024  # of one step: about half a millisecond
+
+_Told = tuple[Any, ...]
+"""Of one event: its id, what it is known by, its JSON, two pieces of the mail about it, the patterns that match it."""
 
 
 class RedisLeases:
@@ -24,6 +28,10 @@ class RedisLeases:
     async def expired(self, partition: Partition) -> Sequence[HolderId]:
         reply = await self._keys.wire.script("expired", self._keys.partition(partition))
         return [HolderId(holder.decode()) for holder in reply]
+
+    async def minding(self, partition: Partition) -> Mapping[ContinuationId, HolderId]:
+        held = codec.pairs(await self._keys.wire.script("minding", self._keys.partition(partition)))
+        return {ContinuationId(cid): HolderId(holder.decode()) for cid, holder in held.items()}
 
     async def reclaim(self, holder: HolderId, partition: Partition) -> int:
         return int(await self._keys.wire.script("reclaim", self._keys.partition(partition), holder))
@@ -88,6 +96,20 @@ class RedisProjections:
             return 0
         return int(await self._keys.wire.script("project", self._keys.partition(partition), *arguments))
 
+    async def degraded(self, partition: Partition, limit: int = 64) -> Sequence[Waiting]:
+        reply = await self._keys.wire.script("degraded", self._keys.partition(partition), limit)
+        rows = [reply[i : i + 3] for i in range(0, len(reply), 3)]
+        return [Waiting(ContinuationId(cid.decode()), int(half_life_ms), entry) for cid, half_life_ms, entry in rows]
+
+    async def rerank(self, partition: Partition, ranked: Sequence[Reranked]) -> int:
+        arguments: list[str | bytes | int] = []
+        for row in ranked:
+            of = row.waiting
+            arguments += [of.cid, of.half_life_ms, row.entry_id, of.entry, row.entry, repr(row.rank_key)]
+        if not arguments:
+            return 0
+        return int(await self._keys.wire.script("rerank", self._keys.partition(partition), *arguments))
+
 
 def _projection(position: str, fields: dict[str, bytes]) -> Projection:
     relevance = fields["r"].decode()
@@ -119,21 +141,19 @@ class RedisRouter:
         self._keys = keys
 
     async def route(self, event: Event, partition: Partition, forward_to: Sequence[Partition] = ()) -> Routed:
-        head, tail = _mail_halves(event)
-        patterns = candidates(event.subject)
-        duplicate, matched = await self._keys.wire.script(
-            "route",
-            self._keys.partition(partition),
-            event.id,
-            f"E {event.source} {event.key}",
-            event.model_dump_json(),
-            head,
-            tail,
-            len(patterns),
-            *patterns,
-            *forward_to,
-        )
-        return Routed(bool(duplicate), matched)
+        return (await self.route_all([event], partition, forward_to))[0]
+
+    async def route_all(
+        self, events: Sequence[Event], partition: Partition, forward_to: Sequence[Partition] = ()
+    ) -> Sequence[Routed]:
+        key, forwards = self._keys.partition(partition), (len(forward_to), *forward_to)
+        told = [_told(event) for event in events]
+        routed: list[Routed] = []
+        while len(routed) < len(told):
+            some = _some(told[len(routed) :])
+            reply = await self._keys.wire.script("route", key, *forwards, *(part for each in some for part in each))
+            routed += [Routed(bool(duplicate), matched) for duplicate, matched in reply]
+        return routed
 
     async def redeliver(self, partition: Partition, letter: bytes, to: ContinuationId | None, mail: Mail | None) -> str:
         line = (mail.wake_key, mail.id, codec.line(mail)) if mail else ("", "", "")
@@ -141,19 +161,29 @@ class RedisRouter:
         return str(reply.decode())
 
 
-def _mail_halves(event: Event) -> tuple[bytes, bytes]:
-    """The mail about `event`, cut where each receiver's interest id belongs."""
+def _some(told: Sequence[_Told]) -> Sequence[_Told]:
+    """The first of `told`, as many as go in one step: nobody waits longer for a flood than for one large event."""
+    size = 0
+    for count, each in enumerate(told[:ROUTED_AT_ONCE]):
+        size += len(each[2])
+        if count and size > BYTES_AT_ONCE:
+            return told[:count]
+    return told[:ROUTED_AT_ONCE]
+
+
+def _told(event: Event) -> _Told:
+    """What the script is told of `event`: the mail about it lacks the receiver's interest, and the event."""
+    body, patterns = event.model_dump_json(), candidates(event.subject)
     mail = {
         "id": event.id,
         "kind": "event",
         "sender": event.source,
         "subject": event.subject,
-        "correlation": _SPLIT,
         "sent_ms": event.time_ms,
         "cause": event.causation_id,
         "trust": event.taint,
         "hops": event.hops,
-        "body": event.model_dump(mode="json"),
+        "correlation": "",
     }
-    head, _, tail = orjson.dumps(mail).partition(orjson.dumps(_SPLIT)[1:-1])
-    return head, tail
+    head = orjson.dumps(mail)[: -len('"}')]
+    return (event.id, f"E {event.source} {event.key}", body, head, '","body":', len(patterns), *patterns)

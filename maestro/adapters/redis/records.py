@@ -12,6 +12,7 @@ from maestro.continuation.lifecycle import Hold
 from maestro.field.decay import Ranked, half_lives, merge_top
 from maestro.field.entry import Entry
 from maestro.field.project import Weighed
+from maestro.field.shelf import Mark
 from maestro.ids import ContinuationId, EntryId, Partition, TimeMs, home_partition
 from maestro.mesh.source import SourceRecord
 from maestro.tick.records import Fact, Glance, Living
@@ -81,6 +82,11 @@ class RedisRecords:
         rows = await self._execute("XRANGE", partition, "feed", f"({after}", "+", "COUNT", limit)
         return [Fact(position.decode(), fields[1]) for position, fields in rows]
 
+    async def span(self, partition: Partition) -> tuple[str, str]:
+        oldest = await self._execute("XRANGE", partition, "feed", "-", "+", "COUNT", 1)
+        newest = await self._execute("XREVRANGE", partition, "feed", "+", "-", "COUNT", 1)
+        return (oldest[0][0].decode(), newest[0][0].decode()) if oldest and newest else ("0-0", "0-0")
+
     async def events(self, partition: Partition, limit: int = 100) -> Sequence[bytes]:
         rows = await self._execute("XREVRANGE", partition, "events", "+", "-", "COUNT", limit)
         return [fields[1] for _, fields in rows]
@@ -112,6 +118,13 @@ class RedisShelf:
             entries[entry.id] = entry
             tops.setdefault(int(reply[i]), []).append((float(reply[i + 1]), entry.id))
         return [Weighed(entries[entry_id], weight) for weight, entry_id in merge_top(tops, n, now_ms)]
+
+    async def mark(self, cid: ContinuationId) -> Mark:
+        told, complete, unscored, waited_ms, looked = await self._keys.script("mark", cid, cid)
+        return Mark(int(told), int(complete), unscored, int(waited_ms), int(looked) if looked else None)
+
+    async def ask(self, cid: ContinuationId) -> None:
+        await self._keys.script("ask", cid, cid)
 
 
 class RedisSources:

@@ -8,7 +8,7 @@ import orjson
 from pydantic import JsonValue
 
 from maestro.adapters.redis import codec
-from maestro.adapters.redis.wire import Wire
+from maestro.adapters.redis.slots import AnyWire
 from maestro.budget.accounts import given_up
 from maestro.budget.ledger import exceeded
 from maestro.budget.vector import BudgetVector
@@ -44,7 +44,7 @@ from maestro.tick.watches import Watch
 class Keys:
     """Where a tenant's partitions lie, and the wire to them."""
 
-    wire: Wire
+    wire: AnyWire
     tenant: TenantId
     partitions: int
 

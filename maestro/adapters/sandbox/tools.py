@@ -2,14 +2,17 @@
 
 Invariants: a process serves one call at a time; one that failed to answer in time, or ended, or has served its number,
 is ended with all that it began in its session, and the next call gets a new one; a cancelled call ends its process too.
-Of our environment a worker has what is named in VISIBLE, and nothing else: no password, no address.
+Of our environment a worker has what is named in VISIBLE, and nothing else: no password, no address. What one tool is
+given (maestro.tools.gifts) goes to its worker by the line of the call, and that worker serves no other.
 
 What it is not: a prison. A tool runs as the same user, and may open files and connections that it finds by itself.
 """
 
 import asyncio
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -18,11 +21,13 @@ from pydantic import JsonValue
 from maestro.adapters.sandbox.child import begun, ended
 from maestro.errors import ToolTimeout
 from maestro.tools.calls import Order, error_of, failed
+from maestro.tools.gifts import Gifts
 
 VISIBLE = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 START_LIMIT_S = 60.0
 IDLE_S = 60.0  # so long a worker stays warm without a call
 _WORKER = "maestro.adapters.sandbox.toolwork"
+_NOBODY: Mapping[str, Gifts] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,11 @@ class _Worker:
 class ToolWorkers:
     """The workers of one process."""
 
-    def __init__(self, limits: Limits = LIMITS, at_most: int = 4) -> None:
+    def __init__(self, limits: Limits = LIMITS, at_most: int = 4, gifts: Mapping[str, Gifts] = _NOBODY) -> None:
         self.begun = 0
         """How many processes were begun."""
         self._limits = limits
+        self._gifts = gifts
         self._gate = asyncio.Semaphore(at_most)
         self._idle: list[_Worker] = []
         self._endings: set[asyncio.Task[None]] = set()
@@ -72,7 +78,7 @@ class ToolWorkers:
             well = False
             try:
                 answer = await self._asked(worker, order)
-                well = worker.served < self._limits.calls
+                well = worker.served < self._limits.calls and order.tool.name not in self._gifts
             finally:
                 if well:
                     self._keep(worker)
@@ -97,7 +103,8 @@ class ToolWorkers:
             ToolTimeout: there was none in time. ToolFailed: the process ended, or wrote more than a line may have.
         """
         tool, limit_s = order.tool, order.tool.spec.timeout_s
-        asked = {"tool": tool.place, "arguments": order.given, "cpu_s": self._limits.cpu_s}
+        gifts = dict(self._gifts.get(tool.name, {}))
+        asked = {"tool": tool.place, "arguments": order.given, "cpu_s": self._limits.cpu_s, "gifts": gifts}
         worker.served += 1
         try:
             async with asyncio.timeout(limit_s):

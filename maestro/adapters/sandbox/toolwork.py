@@ -1,7 +1,8 @@
 """The process of a tool worker: one call after the other, one JSON line each.
 
     {"limits": {...}}                                     ->  {"ready": true}
-    {"tool": "module:name", "arguments": {}, "cpu_s": n}  ->  {"result": ...} | {"error": {code, message, field, hint}}
+    {"tool": "module:name", "arguments": {}, "cpu_s": n, "gifts": {}}
+                                                          ->  {"result": ...} | {"error": {code, message, field, hint}}
 
 Invariants: memory, files and processor time are limited before any code of a tool is loaded; whatever a tool raises
 becomes an answer, and a result that is too large does too.
@@ -22,6 +23,7 @@ import orjson
 from maestro.adapters.sandbox.line import line_open
 from maestro.errors import ToolDeclined, ToolError, ToolNotFound
 from maestro.tools.calls import error_body, failed
+from maestro.tools.gifts import giving
 from maestro.tools.spec import Tool
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -66,10 +68,11 @@ def _carried_out(order: dict[str, Any]) -> dict[str, Any]:
     place = order["tool"]
     try:
         tool = _found(place)
-        if inspect.iscoroutinefunction(tool.function):
-            returned = asyncio.run(tool.function(**order["arguments"]))
-        else:
-            returned = tool.function(**order["arguments"])
+        with giving(order["gifts"]):
+            if inspect.iscoroutinefunction(tool.function):
+                returned = asyncio.run(tool.function(**order["arguments"]))
+            else:
+                returned = tool.function(**order["arguments"])
         return {"result": tool.answer(returned)}
     except ToolDeclined as error:
         return {"error": error_body(error)}

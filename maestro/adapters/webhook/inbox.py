@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 
 import orjson
+from starlette.routing import BaseRoute, Mount
 
 from maestro.clock import Clock
 from maestro.errors import InvalidInput, MaestroError, StoreError, WebhookRefused
@@ -35,6 +36,10 @@ class WebhookInbox:
         self._replays = {hook.name: Replays() for hook in hooks}
         self._publisher = publisher
         self._clock = clock
+
+    def routes(self, under: str = "/webhooks") -> list[BaseRoute]:
+        """What an application of Starlette or FastAPI takes in, so that hooks are POSTed to `under`/<name>."""
+        return [Mount(under, app=self, name="webhooks")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, answered."""

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from maestro.errors import NotificationFailed
+from maestro.runtime.alarms import Alarm
 from maestro.runtime.attention import Digest
 from maestro.runtime.herald import Notice
 
@@ -31,6 +32,9 @@ class WebhookNotifier:
 
     async def digest(self, digest: Digest) -> None:
         await self._tell(digest.key, {"kind": "attention.digest", "key": digest.key, **digest.model_dump(mode="json")})
+
+    async def alarm(self, alarm: Alarm) -> None:
+        await self._tell(alarm.key, {"kind": "budget.alert", "text": alarm.text, **alarm.model_dump(mode="json")})
 
     async def _tell(self, key: str, body: dict[str, Any]) -> None:
         for pause_s in (*self._pauses_s, None):

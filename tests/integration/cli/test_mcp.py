@@ -1,5 +1,8 @@
 """`maestro mcp`: Maestro as its own MCP server, over standard streams, looked at and approved on the command line."""
 
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,12 +48,36 @@ def test_what_was_looked_at_is_approved_and_nothing_else(
     assert (effects["me.list"], effects["me.status"], "me.kill" in effects) == ("pure", "unsafe", False)
 
 
+def test_served_over_http_it_is_there_for_who_has_the_token(
+    maestro: Ask, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mcp.toml"
+    monkeypatch.setenv("MAESTRO_MCP_FILE", str(file))
+    argv = [sys.executable, "-c", SERVE, "mcp", "serve", "--may", "look", "--http", "0", "-o", "json"]
+    env = {**os.environ, "MAESTRO_HOME": str(town.home), "MAESTRO_CLOCK": "virtual", "MAESTRO_MCP_FILE": ""}
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            assert serving.stdout
+            at = orjson.loads(serving.stdout.readline())
+            assert at["url"].startswith("http://127.0.0.1:")
+            assert Path(at["token_file"]).stat().st_mode & 0o077 == 0
+            file.write_text(f'[me]\nurl = "{at["url"]}"\n')
+            assert maestro("mcp", "check", "me").status == 1, "nobody is served without the token"
+            file.write_text(f'[me]\nurl = "{at["url"]}"\ntoken_file = "{at["token_file"]}"\n')
+            looked = maestro("mcp", "check", "me", "-o", "json").json
+            assert {each["tool"] for each in looked["differences"]} > {"list", "why", "log"}
+        finally:
+            serving.send_signal(signal.SIGINT)
+            assert serving.wait(30) in (0, 130, -signal.SIGINT)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("check",), "check which server?"),
         (("check", "nobody"), "no MCP server 'nobody'"),
         (("serve", "--may", "rule"), "'rule' is no group of verbs"),
+        (("serve", "--http", "everywhere"), "write PORT, or ADDRESS:PORT"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(maestro: Ask, words: tuple[str, ...], told: str) -> None:

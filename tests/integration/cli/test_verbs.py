@@ -1,5 +1,7 @@
 """Starting, looking and steering by the command line, against a real embedded Redis. up, down and demo: e2e."""
 
+import re
+
 import orjson
 import pytest
 
@@ -120,6 +122,8 @@ def test_what_was_seen_costed_and_found_is_told(maestro: Ask):
 
     (entry,) = [e for e in maestro("field", "scout", "-o", "json").json if e["kind"] == "event"]
     assert (entry["title"], entry["provenance"]["event"]) == ("Sleeping computations", published["id"])
+    told = maestro("field", "scout", "-o", "table").err
+    assert re.search(r"Complete up to event (\d+) of \1\.", told), told
     (finding,) = maestro("findings", "--root", "scout", "-o", "json").json
     assert (finding["title"], finding["links"]) == ("Sleeping computations", ["https://example.org/1"])
     assert finding in maestro("findings", "-o", "json").json

@@ -78,6 +78,7 @@ def test_only_mails_of_one_sender_supersede_one_another() -> None:
 
 
 @pytest.mark.spec("02.12")
+@pytest.mark.spec("04.14")
 def test_a_body_too_large_or_no_json_is_refused_with_what_to_do() -> None:
     assert check_body("x" * (BODY_LIMIT_BYTES - 2)) is not None
     with pytest.raises(InvalidInput, match="at most 262144 are taken") as large:

@@ -44,6 +44,12 @@ BOMBS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.shows("5.5")
+def test_there_are_ten_bombs() -> None:
+    assert len({document for document, _ in BOMBS.values()}) >= 10
+
+
+@pytest.mark.spec("04.4")
+@pytest.mark.shows("5.5")
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_and_costs_little(name: str) -> None:
     document, reason = BOMBS[name]

@@ -32,6 +32,7 @@ def test_another_fact_has_another_id(changes: dict[str, object]) -> None:
     assert event(**changes).id != event().id
 
 
+@pytest.mark.spec("04.14")
 def test_an_event_survives_the_way_through_json() -> None:
     told = event()
     assert Event.model_validate_json(told.model_dump_json()) == told
@@ -42,6 +43,7 @@ def test_what_says_nothing_of_its_origin_is_untrusted() -> None:
     assert event(taint="trusted").taint == "trusted"
 
 
+@pytest.mark.spec("04.14")
 @pytest.mark.parametrize(
     ("field", "changes"),
     [

@@ -18,6 +18,7 @@ from maestro.ids import ContinuationId, MailId, Rev, TenantId, TimeMs
 from maestro.tick.behaviour import Behaviour, NoState
 from maestro.tick.birth import root_of
 from maestro.tick.context import MAX_SPAWNS, Tick
+from maestro.tick.mindless import Mindless
 from maestro.tick.thought import Thought
 from maestro.tick.using import Use
 
@@ -28,10 +29,11 @@ BEFORE = root_of(ME, TenantId("acme"), "scout", GoalFrame(goal="test"), TimeMs(5
 )
 
 
-class Parrot:
+class Parrot(Mindless):
     """A mind that gives one answer and remembers the questions."""
 
     def __init__(self, answer: str = "polly") -> None:
+        super().__init__("a parrot has no tools", hint="ask it something")
         self.asked: list[Thought] = []
         self._answer = answer
 

@@ -39,9 +39,13 @@ for _, f in ipairs(family) do
   fill_pairs('HSET', P .. 'q:' .. cid, f.heard)
   fill_pairs('HSET', watches(cid), f.watches or {})
   for i, h in ipairs(half_lives) do
-    for _, r in ipairs(f.ranked[i]) do call('ZADD', P .. 'f:' .. cid .. ':' .. h, r[2], r[1]) end
+    for _, r in ipairs(f.ranked[i]) do
+      call('ZADD', P .. 'f:' .. cid .. ':' .. h, r[2], r[1])
+      note_degraded(cid, h, r[1], call('HGET', P .. 'e:' .. cid, r[1]) or '', at)
+    end
   end
   for _, s in ipairs(f.seen) do call('ZADD', P .. 'seen', s[2], s[1]) end
+  call('HDEL', P .. 'looked', cid) -- what it was looked through there, is another store's
   call('ZADD', P .. 'all', f.born, cid)
   call('SADD', P .. 'pools', f.x.pl)
   if f.name then call('HSET', P .. 'names', f.name, cid) end

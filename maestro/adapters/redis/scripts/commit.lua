@@ -69,7 +69,7 @@ local mail = P .. 'm:' .. cid
 call('SET', P .. 'c:' .. cid, ARGV[4])
 call('RPUSH', P .. 'l:' .. cid, stamp(at) .. ' ' .. ARGV[5])
 call('HSET', X(cid), 'rev', rev, 'ce', epoch, 'wk', plan.wk, 'st', plan.status, 'tr', 0, 'jn', plan.join, 'hd', plan.hold,
-  'mb', 0, 'wn', plan.windows, 'wl', plan.limits)
+  'wn', plan.windows, 'wl', plan.limits)
 held_away(cid, x[6])
 if plan.status ~= x[4] then
   count('status:' .. x[4], -1)
@@ -79,9 +79,17 @@ count('committed')
 call('HDEL', P .. 'err', cid)
 
 if plan.controls > 0 then call('LTRIM', P .. 'k:' .. cid, plan.controls, -1) end
-if plan.prefix > 0 then call('LTRIM', mail, plan.prefix, -1) end
-for _, position in ipairs(plan.taken) do call('LSET', mail, position - plan.prefix, '') end
+local bytes = 0 -- of what was read
+if plan.prefix > 0 then
+  for _, line in ipairs(call('LRANGE', mail, 0, plan.prefix - 1)) do bytes = bytes + #line end
+  call('LTRIM', mail, plan.prefix, -1)
+end
+for _, position in ipairs(plan.taken) do
+  bytes = bytes + #call('LINDEX', mail, position - plan.prefix)
+  call('LSET', mail, position - plan.prefix, '')
+end
 if #plan.taken > 0 then call('LREM', mail, 0, '') end
+if bytes > 0 then call('HINCRBY', X(cid), 'mb', -bytes) end
 local read = plan.controls + plan.prefix + #plan.taken
 if read > 0 then count('mail_read', read) end
 if plan.events > 0 then count('event_applied', plan.events) end
@@ -92,6 +100,7 @@ if not plan.keep_journal then
     if call_id then settle(cid, call_id, nil, {outcome = 'unknown', rev = rev}, at) end
   end
   call('DEL', P .. 'j:' .. cid)
+  drop_pieces(cid)
 end
 
 for _, t in ipairs(plan.untimers) do call('ZREM', P .. 'timers', cid .. ' ' .. t) end
@@ -125,7 +134,8 @@ for _, o in ipairs(plan.outbox) do call('XADD', P .. 'outbox', '*', 'i', o[1], '
 if #plan.outbox > 0 then signal('relay') end
 for _, f in ipairs(plan.findings) do call('RPUSH', P .. 'fd:' .. plan.root, f) end
 for _, p in ipairs(plan.projections) do
-  call('XADD', P .. 'project', '*', 'c', p[1], 's', 'finding', 'i', '', 'r', '', 'p', p[2])
+  call('XADD', P .. 'project', '*', 'c', p[1], 's', 'finding', 'i', '', 'r', '', 'p', p[2],
+    'n', text((tonumber(call('HGET', P .. 'counts', 'published')) or 0) + 1), 'a', text(at))
 end
 if #plan.projections > 0 then signal('project') end
 if plan.waiting == '' then call('HDEL', P .. 'waits', cid) else call('HSET', P .. 'waits', cid, plan.waiting) end
@@ -140,6 +150,7 @@ if TERMINAL[plan.status] then
   give_back(cid)
   close_mailbox(cid)
   call('DEL', P .. 'j:' .. cid)
+  drop_pieces(cid)
   call('ZREM', P .. 'ready:' .. x[5], cid)
   if string.sub(x[5], 1, 10) == 'dedicated-' then call('SREM', P .. 'pools', x[5]) end
   if plan.name ~= '' and call('HGET', P .. 'names', plan.name) == cid then call('HDEL', P .. 'names', plan.name) end

@@ -57,6 +57,7 @@ for _, m in ipairs(members) do
     if id ~= '' then
       s.id, s.to, s.at = id, to, text(at)
       if x[1] ~= '' then held_away(m.cid, x[1]) end
+      drop_pieces(m.cid)
       call('HINCRBY', X(m.cid), 'ep', 1)
       call('ZREM', P .. 'ready:' .. x[2], m.cid)
       call('HDEL', P .. 'waits', m.cid)

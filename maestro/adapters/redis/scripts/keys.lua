@@ -4,12 +4,16 @@
 --   q:<cid> the last number of each sender outside the partition
 --   j:<cid> journal      b:<cid> ledger          e:<cid> entries   f:<cid>:<half-life> ranked set   o:<hash> block
 --   w:<cid> who is told of its end    home:<name> who listens to its own name    rs:<cid> what it owes its account
+--   alarms alerts that people are not told of   ps:/p: answers while they are written, see pieces.lua
+--   degraded entries that wait for the engine that was away   asked fields that want to be looked through for what is near
+--   looked <cid> -> the events told by then, and what is kept of that look; `*` while anybody looks
+--   reg:<kind>, regend:<kind> notes of the edge, see register.lua
 --   calls, calls:due, calls:taken: placed model calls by call id, see maestro/pager/placed.py
 --   acct:<path> an account, accts all of them, slices what they have lent and nobody has confirmed, owing who owes
 -- x fields: ep epoch, rev, ce epoch of the last commit, h holder, wk wake keys, pl pool, st status, tr tries,
 --   jn children still to join, hd hold, fr frozen (2: ready when thawed), ft frozen with its tree, fb who froze it,
 --   pa parent, ac account, cs/ms control and other mails seen at adoption,
---   lh last holder, mb bytes of mail, wn windows of interests, wl wakes a day of interests, wu:<interest> day and wakes, mv where it has moved to, pn pin, ar by which export it came
+--   lh last holder, mb bytes of mail, nx when the next of them expires, ug: urgent ones may lie far behind, wn windows of interests, wl wakes a day of interests, wu:<interest> day and wakes, cn crossings told of, mv where it has moved to, pn pin, ar by which export it came
 local P = KEYS[1] .. ':'
 local SIGNAL_LIMIT = 64
 local TERMINAL = {completed = true, failed = true, expired = true, cancelled = true, superseded = true,

@@ -164,7 +164,19 @@ local function standings(cid)
   return found
 end
 
--- Whoever's money was moved may have crossed a border: each crossing is one fact.
+-- A crossing is a fact, and one event of the mesh on its way; an alert waits for people, too. See maestro/budget/standing.py.
+local function tell_crossing(cid, told, at)
+  fact(cjson.encode(told))
+  local kind = string.match(told.type, '^budget_(.*)$')
+  local key = cid .. ':' .. call('HINCRBY', X(cid), 'cn', 1)
+  local event = {id = 'budget:' .. key, key = key, subject = 'budget.' .. kind .. '.' .. cid, type = told.type, payload = told,
+    source = 'ledger', time_ms = at, tenant = string.match(KEYS[1], '^maestro:(.-):{'), taint = 'trusted'}
+  call('XADD', P .. 'outbox', '*', 'i', event.id, 'k', 'event', 't', 'mesh', 'p', cjson.encode(event))
+  signal('relay')
+  if kind == 'alert' then call('HSET', P .. 'alarms', event.id, cjson.encode(told)) end
+end
+
+-- Whoever's money was moved may have crossed a border.
 local LEVELS = {[0] = 'none', 'downshift', 'floor'}
 local function tell_crossings(at)
   local touched = {}
@@ -180,11 +192,11 @@ local function tell_crossings(at)
         local told = {cid = cid, resource = s[1], granted = s[4], soft_cap = s[7], at_ms = at}
         if s[2] ~= before[1] then
           told.type, told['from'], told.to, told.left = 'budget_pressure', LEVELS[before[1]], LEVELS[s[2]], s[6]
-          fact(cjson.encode(told))
+          tell_crossing(cid, told, at)
         end
         if s[3] and before[2] == '0' then
           told = {type = 'budget_alert', cid = cid, resource = s[1], granted = s[4], soft_cap = s[7], spent = s[5], at_ms = at}
-          fact(cjson.encode(told))
+          tell_crossing(cid, told, at)
         end
         if s[2] > 0 or s[3] then now[#now + 1] = s[1] .. '=' .. s[2] .. (s[3] and '1' or '0') end
         was[s[1]] = nil
@@ -212,13 +224,36 @@ local function release_child(cid, o, at)
     .. '","parent":' .. (heir == '' and 'null' or '"' .. heir .. '"') .. '}')
 end
 
+-- An entry is in the set of its half-life, and the lowest is not where there were too many. What was ranked while the
+-- engine was away waits for it in `degraded`, as `<cid> <half-life> <id>`; no text can look like the mark.
+local function note_degraded(cid, half_life, id, entry, at)
+  local member = cid .. ' ' .. half_life .. ' ' .. id
+  if string.find(entry, '"degraded":true', 1, true) then call('ZADD', P .. 'degraded', 'NX', at, member)
+  else call('ZREM', P .. 'degraded', member) end
+end
+
+local function shelve(cid, half_life, key, id, entry, at)
+  local set, entries = P .. 'f:' .. cid .. ':' .. half_life, P .. 'e:' .. cid
+  call('HSET', entries, id, entry)
+  call('ZADD', set, key, id)
+  note_degraded(cid, half_life, id, entry, at)
+  if call('ZCARD', set) > 1000 then
+    local lowest = call('ZPOPMIN', set)
+    call('HDEL', entries, lowest[1])
+  end
+end
+
 -- The field of one is in the field of the other too, each entry once: entries are named by what they hold.
 local function copy_field(from, to, half_lives)
   local entries = call('HGETALL', P .. 'e:' .. from)
   for i = 1, #entries, 2 do call('HSETNX', P .. 'e:' .. to, entries[i], entries[i + 1]) end
   for _, half_life in ipairs(half_lives) do
     local ranked = call('ZRANGE', P .. 'f:' .. from .. ':' .. half_life, 0, -1, 'WITHSCORES')
-    for n = 1, #ranked, 2 do call('ZADD', P .. 'f:' .. to .. ':' .. half_life, 'NX', ranked[n + 1], ranked[n]) end
+    for n = 1, #ranked, 2 do
+      call('ZADD', P .. 'f:' .. to .. ':' .. half_life, 'NX', ranked[n + 1], ranked[n])
+      local waits = call('ZSCORE', P .. 'degraded', from .. ' ' .. half_life .. ' ' .. ranked[n])
+      if waits then call('ZADD', P .. 'degraded', 'NX', waits, to .. ' ' .. half_life .. ' ' .. ranked[n]) end
+    end
   end
 end
 

@@ -1,7 +1,8 @@
 -- Mailboxes: what comes in, whom it wakes, what is kept of what nobody will read.
 -- A line is `<wake key> <expires at, or -> <tag, or -> <JSON>`. What a tick has in hand stays where it is: `ms` of the
 -- oldest, from adoption to commit, and over a repeated try where the journal fixed the tick's mail.
-local LIMIT, LIMIT_BYTES, READ_AT_ONCE = 10000, 64 * 1024 * 1024, 1000
+local LIMIT, LIMIT_BYTES, READ_AT_ONCE, PAGE = 10000, 64 * 1024 * 1024, 1000, 100
+local SOON, NEVER = 1000, 9007199254740991
 local DEDUPE_MS, SENDERS_REMEMBERED, LETTERS_KEPT, LETTERS_OF_ONE = 604800000, 500, 10000, 1000
 local BOUNDED = {event = true, message = true}
 local URGENT = {child = true, down = true, exit = true, approval = true} -- read before older mail
@@ -89,8 +90,22 @@ local function take_out(cid, line, why)
   count(why)
 end
 
+-- What has expired is a dead letter. All of a mailbox is looked through only when something in it may have expired, and
+-- `nx` says when: a full one costs nobody else a look through ten thousand mails for each event that it refuses.
+local fresh -- it takes them out
+local function sweep(cid, at, holder, slack)
+  if tonumber(call('HGET', X(cid), 'nx') or NEVER) > at + slack then return end
+  local soonest = NEVER
+  for _, line in ipairs(fresh(cid, -1, at, holder)) do
+    local expires = tonumber(string.match(line, '^%S+ (%d+) ') or NEVER)
+    if expires <= at then expires = at + SOON end -- it is in hand
+    soonest = math.min(soonest, expires)
+  end
+  if soonest == NEVER then call('HDEL', X(cid), 'nx') else call('HSET', X(cid), 'nx', text(soonest)) end
+end
+
 -- The oldest mails, up to number `last` (-1 for all) and less those that have expired, which are dead letters now.
-local function fresh(cid, last, at, holder)
+function fresh(cid, last, at, holder)
   local out, kept = {}, nil
   for i, line in ipairs(call('LRANGE', P .. 'm:' .. cid, 0, last)) do
     local expires = tonumber(string.match(line, '^%S+ (%d+) ')) or math.huge
@@ -107,17 +122,19 @@ end
 
 -- Let go of by its holder: does anything that came meanwhile wake it? A start mail left unread has woken already, once.
 local function look(cid, at)
-  local x, lines, bytes, window = standing(cid), fresh(cid, -1, at, ''), 0, nil
-  for _, line in ipairs(lines) do
-    bytes = bytes + #line
-    count_join(cid, x, key_of(line))
-  end
-  if bytes > 0 then call('HSET', X(cid), 'mb', bytes) end
+  sweep(cid, at, '', SOON)
+  local x, mail, first, window = standing(cid), P .. 'm:' .. cid, 0, nil
+  for _, line in ipairs(tonumber(x[7]) > 0 and call('LRANGE', mail, 0, -1) or {}) do count_join(cid, x, key_of(line)) end
   if call('LLEN', P .. 'k:' .. cid) > 0 then return make_ready(cid, at, x) end
-  for _, line in ipairs(lines) do
-    local key = key_of(line)
-    if key ~= 'start' and ends_wait(x, key) then window = math.min(window or math.huge, window_of(x, key)) end
-    if window == 0 then break end
+  while x[5] == '' and window ~= 0 do
+    local lines = call('LRANGE', mail, first, first + PAGE - 1)
+    for _, line in ipairs(lines) do
+      local key = key_of(line)
+      if key ~= 'start' and ends_wait(x, key) then window = math.min(window or math.huge, window_of(x, key)) end
+      if window == 0 then break end
+    end
+    first = first + PAGE
+    if #lines < PAGE then break end
   end
   if window then rouse(cid, x, window, at) end
 end
@@ -136,8 +153,12 @@ local function put(cid, _, key, line, at, x)
   if kind_of(key) == 'control' then
     call('RPUSH', P .. 'k:' .. cid, line)
   else
-    call('RPUSH', P .. 'm:' .. cid, line)
+    local length, expires = call('RPUSH', P .. 'm:' .. cid, line), tonumber(string.match(line, '^%S+ (%d+) '))
     call('HINCRBY', X(cid), 'mb', #line)
+    if URGENT[kind_of(key)] and length > READ_AT_ONCE then call('HSET', X(cid), 'ug', 1) end
+    if expires and expires < tonumber(call('HGET', X(cid), 'nx') or NEVER) then
+      call('HSET', X(cid), 'nx', text(expires))
+    end
   end
   count('mail_delivered')
   count_join(cid, x, key)
@@ -177,8 +198,8 @@ local function deliver(cid, lane, key, id, line, at, s)
   if BOUNDED[kind_of(key)] and not late and not old then
     local unread, bytes = call('LLEN', P .. 'm:' .. cid), tonumber(x[8] or '0')
     if unread >= LIMIT or bytes + #line > LIMIT_BYTES then
-      unread = #fresh(cid, -1, at, x[2])
-      bytes = tonumber(call('HGET', X(cid), 'mb') or '0')
+      sweep(cid, at, x[2], 0)
+      unread, bytes = call('LLEN', P .. 'm:' .. cid), tonumber(call('HGET', X(cid), 'mb') or '0')
       if unread >= LIMIT or bytes + #line > LIMIT_BYTES then return 'full', unread, bytes end
     end
   end
@@ -202,18 +223,24 @@ local function deliver_or_bury(cid, lane, key, id, line, at)
   return outcome
 end
 
+-- Does anything that is read before older mail lie behind the oldest 1,000? Nothing does without `ug`.
+local function urgent_behind(cid)
+  if call('HEXISTS', X(cid), 'ug') == 0 then return false end
+  for _, line in ipairs(call('LRANGE', P .. 'm:' .. cid, READ_AT_ONCE, -1)) do
+    if URGENT[kind_of(key_of(line))] then return true end
+  end
+  call('HDEL', X(cid), 'ug')
+  return false
+end
+
 -- The mail that an adopter sees: the oldest 1,000; all of it where what woke it, its fixed batch, or what is read before
 -- older mail may lie behind them.
 local function mail_for(cid, wk, at)
-  local mail = P .. 'm:' .. cid
   local lines = fresh(cid, READ_AT_ONCE - 1, at, '')
   if #lines < READ_AT_ONCE then return lines end
-  local woken, urgent = false, call('HEXISTS', P .. 'j:' .. cid, 'batch') == 1
+  local woken, fixed = false, call('HEXISTS', P .. 'j:' .. cid, 'batch') == 1
   for _, line in ipairs(lines) do woken = woken or wakes(wk, key_of(line)) end
-  for _, line in ipairs(woken and call('LRANGE', mail, READ_AT_ONCE, -1) or {}) do
-    urgent = urgent or URGENT[kind_of(key_of(line))]
-  end
-  return woken and not urgent and lines or fresh(cid, -1, at, '')
+  return woken and not fixed and not urgent_behind(cid) and lines or fresh(cid, -1, at, '')
 end
 
 -- Nobody will read it any more: what somebody wrote is kept, the newest of it, as dead letters.

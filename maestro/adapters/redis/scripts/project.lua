@@ -8,13 +8,7 @@ for i = 1, #ARGV, 9 do
   if waiting then call('XDEL', P .. 'project', ARGV[i]) end
   if of_event and not here then count('event_dead') end
   if waiting and here then
-    local set, entries = P .. 'f:' .. cid .. ':' .. ARGV[i + 4], P .. 'e:' .. cid
-    call('HSET', entries, ARGV[i + 2], ARGV[i + 3])
-    call('ZADD', set, ARGV[i + 5], ARGV[i + 2])
-    if call('ZCARD', set) > 1000 then
-      local lowest = call('ZPOPMIN', set)
-      call('HDEL', entries, lowest[1])
-    end
+    shelve(cid, ARGV[i + 4], ARGV[i + 5], ARGV[i + 2], ARGV[i + 3], at)
     local interest = string.match(ARGV[i + 6], '^event:(.*)$')
     if ARGV[i + 6] ~= '' and (not interest or may_wake(cid, interest, at)) then
       local outcome = deliver_or_bury(cid, 'mail', ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], at)

@@ -1,5 +1,5 @@
 -- ARGV: holder, lease_ms. -> what the holder holds, and those of them that an order waits for
-local IDLE = {granted = true, notified = true, crashed = true} -- neither money nor a mark nor a child interrupts anybody
+local IDLE = {granted = true, notified = true, crashed = true, edited = true} -- neither money nor a mark nor a child nor a view interrupts anybody
 if call('EXISTS', P .. 'held:' .. ARGV[1]) == 0 then
   call('ZREM', P .. 'leases', ARGV[1])
   return {{}, {}}

@@ -14,6 +14,7 @@ told.ordinal, told.outcome = tonumber(ARGV[2]), ARGV[5] == 'a' and 'answered' or
 if not settle(cid, ARGV[3], charge, told, at) then correct(cid, ARGV[3], charge, ARGV[7], at, cjson.decode(ARGV[8])) end
 tell_crossings(at)
 if not entry then return {'gone'} end
+drop_pieces(cid, ARGV[3])
 call('HDEL', journal, ARGV[2] .. '.f')
 call('HSET', journal, ARGV[2] .. '.' .. ARGV[5], ARGV[4])
 return {'new', entry}
