@@ -17,7 +17,7 @@ from typing import IO
 HERE = Path(__file__).parent
 COMPUTING = ("unit", "surface", "contract", "property", "simulation")
 WAITING = tuple(sorted({folder.parent.name for folder in HERE.glob("*/test_*.py")} - {*COMPUTING}))
-GIVE_WAY = ("nice", "-n", "15")
+GIVE_WAY = ("nice", "-n", "19")
 PATIENT = ("-o", "timeout=480")
 """Seconds for a test that has the machine when nobody else wants it."""
 

@@ -1,31 +1,20 @@
 """The pane in words: where it is, and what Serve says of it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import JsonValue
 from rich.text import Text
 
 from maestro.cli.inert import inert
-from maestro.errors import ClusterError, NotFound
+from maestro.cli.keepers import told_by
 from maestro.settings import Settings
 
-ANSWER_S = 5.0
 KEEPER = "pane-keeper"
 
 
 def pane_told(settings: Settings) -> dict[str, JsonValue] | None:
     """What its keeper knows; None where none is kept, or the cluster does not answer."""
-    if settings.pane == "off":
-        return None
-    from actors.cluster import RayCluster
-
-    try:
-        asked: Any = RayCluster(settings).actor(KEEPER).told.remote()
-        told: dict[str, JsonValue] = asked.future().result(ANSWER_S)
-    except (NotFound, ClusterError, TimeoutError):
-        return None
-    return told
+    return None if settings.pane == "off" else told_by(settings, KEEPER)
 
 
 def pane_line(told: Mapping[str, JsonValue]) -> Text:

@@ -44,14 +44,10 @@ class Cursor:
         """
         form = _CURSOR.fullmatch(text)
         if form is None or len(places := form["places"].split(".")) != partitions:
-            raise InvalidInput(
-                f"{text[:60]!r} is no cursor", field="after", hint="give back what an event had as its id"
-            )
+            raise _no_cursor(text)
         cursor = cls(tuple(places), int(form["part"] or 0), int(form["told"] or 0))
         if cursor.part >= partitions:
-            raise InvalidInput(
-                f"{text[:60]!r} is no cursor", field="after", hint="give back what an event had as its id"
-            )
+            raise _no_cursor(text)
         return cursor
 
     def __str__(self) -> str:

@@ -11,7 +11,10 @@ from tests.chaos.arena import Arena, own_redis
 from tests.chaos.doomed import Moment
 from tests.chaos.redis_server import OwnRedis
 
-PORTS = {"store.adopt", "store.record", "store.commit", "store.renew", "pager.call", "shelf.top", "blocks.put"}
+PORTS = {
+    *("store.adopt", "store.record", "store.commit", "store.renew"),
+    *("pager.call", "shelf.top", "shelf.mark", "blocks.put"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
 from maestro.adapters.memory.state import Memory
+from maestro.ids import ContinuationId
 from maestro.testing.faults import CLIENT
 from maestro.testing.wire import Call
 from maestro.testing.world import World
@@ -22,17 +23,23 @@ class Seismograph(World):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         type(self).shaken = {}
-        memory, before = self.watch.memory, [_seal(self.watch.memory)]
+        self._before = _seal(self.watch.memory)
         applied = self.history.applied
 
         async def felt(by: Call, arguments: tuple[Any, ...], reply: Any) -> None:
-            now = _seal(memory)
-            if now != before[0] and by.process != CLIENT:
+            now = _seal(self.watch.memory)
+            if now != self._before and by.process != CLIENT:
                 self.shaken[by.number] = by.name
-            before[0] = now
+            self._before = now
             await applied(by, arguments, reply)
 
         self.history.applied = felt  # type: ignore[method-assign]
+
+    async def start(self, *arguments: Any, **named: Any) -> ContinuationId:
+        """What the world itself does is the call of no process."""
+        cid = await super().start(*arguments, **named)
+        self._before = _seal(self.watch.memory)
+        return cid
 
 
 def _seal(memory: Memory) -> bytes:
