@@ -286,6 +286,12 @@ async def _relayed(url: str, killed: list[int]) -> None:
         killed.append(relay.pid)
 
 
+async def _acknowledged(world: World) -> None:
+    """The relay, or whoever came after it, has taken back all that it had sent."""
+    while (await world.backend.records.counts(world.partition))["outbox"]:  # noqa: ASYNC110 - another process does it
+        await asyncio.sleep(0.02)
+
+
 async def _send(world: World, senders: list[ContinuationId]) -> None:
     """Each sender's events leave in commits, one after the other."""
     each = EVENTS // SENDERS
