@@ -57,12 +57,14 @@ class Stream(Behaviour[Where]):
             return Finish(result={"error": error_body(error), "cursor": state.cursor})
         except ToolError as error:
             return self._later(tick, asked, error)
-        if state.failures:
+        if state.failures and not batch.broke:
             _write(tick, Letter(tool=asked.tool, kind="recovered", cursor=batch.cursor))
-        state.failures, state.cursor = 0, batch.cursor
         if batch.entries:
             entries = tuple(each.model_dump(mode="json") for each in batch.entries)
             _write(tick, Letter(tool=asked.tool, entries=entries, cursor=batch.cursor))
+        if batch.broke and not state.failures:
+            _write(tick, Letter(tool=asked.tool, kind="fault", cursor=batch.cursor, because=batch.broke))
+        state.failures, state.cursor = int(bool(batch.broke)), batch.cursor
         tick.set_timer(WINDOW, tick.now_ms + asked.every_ms)
         return Sleep.until_woken()
 

@@ -60,6 +60,10 @@ class Control(StrEnum):
     """A person has decided how its context is shown; interrupts nobody, and runs no code."""
 
 
+ENDING = (Control.KILL, Control.MERGE, Control.CANCEL)
+"""Orders to end, of which the first goes first. No other order interrupts a tick: it is there for the next one."""
+
+
 class Lane(IntEnum):
     """In which order a tick sees what lies in its mailbox."""
 

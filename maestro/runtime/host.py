@@ -121,7 +121,7 @@ class Host:
     def hand_back(self) -> None:
         """Ticks under way are interrupted and handed back, as tries that do not count."""
         for awake in self.awake.values():
-            awake.task.cancel()
+            awake.task.cancel("its process was told to end")
 
     async def _slot(self) -> None:
         taken: Taken | None = None
@@ -194,10 +194,10 @@ class Host:
     async def _outcome(self, task: "asyncio.Task[Outcome]") -> Outcome:
         try:
             return await task
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as stopped:
             if asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise
-            return HandBack(0, "interrupted by an order", counts=False)
+            return HandBack(0, f"interrupted: {stopped}", counts=False)
 
     async def _write(self, adopted: Adopted, outcome: Outcome) -> Taken | None:
         if isinstance(outcome, HandBack):
@@ -250,9 +250,10 @@ class Host:
             log.warning("lease_not_renewed", holder=holder, error=str(error))
             return
         lost = [cid for cid, awake in before.items() if cid not in renewal.held and self.awake.get(cid) is awake]
-        for cid in (*renewal.urgent, *lost):
-            if cid in self.awake:
-                self.awake[cid].task.cancel()
+        for cids, why in ((renewal.urgent, "an order to end has come"), (lost, "its lease was taken")):
+            for cid in cids:
+                if cid in self.awake:
+                    self.awake[cid].task.cancel(why)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -20,13 +20,12 @@ from maestro.continuation.checkpoint import Checkpoint, Child
 from maestro.continuation.directive import EditField, Fail, OnParentEnd
 from maestro.continuation.edits import changed
 from maestro.continuation.lifecycle import STOP_STATUS
-from maestro.continuation.mail import Control, Kind, Mail
+from maestro.continuation.mail import ENDING, Control, Kind, Mail
 from maestro.ids import ContinuationId, MailId
 from maestro.tick.steering import HEIRLESS
 from maestro.tick.store import Adopted, Heir
 from maestro.tick.transition import Transition
 
-_ENDINGS = (Control.KILL, Control.MERGE, Control.CANCEL)  # the first goes first
 FATES: dict[str, OnParentEnd] = {"stop": "linked", "orphan": "detached", "adopt": "adopt_up"}
 """What `stop(children=...)` says, as what children are spawned with."""
 
@@ -55,10 +54,10 @@ def _edited(before: Checkpoint, controls: Sequence[Mail]) -> Checkpoint:
 
 def order_to_end(controls: Sequence[Mail], last_error: str | None = None) -> Mail | None:
     """The order that ends it, if one is there; a merge whose heir has ended is none."""
-    orders = [mail for mail in controls if mail.subject in _ENDINGS]
+    orders = [mail for mail in controls if mail.subject in ENDING]
     if last_error is not None and last_error.startswith(HEIRLESS):
         orders = [mail for mail in orders if mail.subject != Control.MERGE]
-    return min(orders, key=lambda mail: _ENDINGS.index(Control(mail.subject)), default=None)
+    return min(orders, key=lambda mail: ENDING.index(Control(mail.subject)), default=None)
 
 
 def thawed(controls: Sequence[Mail]) -> bool:

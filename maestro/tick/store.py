@@ -57,7 +57,7 @@ class Renewal:
     held: tuple[ContinuationId, ...] = ()
     """What it holds: whatever else it has in hand was taken from it."""
     urgent: tuple[ContinuationId, ...] = ()
-    """Those of them for which an order (not a mere grant) came since adoption."""
+    """Those of them that an order to end has come for since adoption, unless they carry out such a one already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ WINDOW_S = 2.0
 SLACK_S = 30.0  # beyond its window: to begin a worker, to connect, to tell
 MAX_ITEM_BYTES = 16 * 1024
 MAX_BATCH_BYTES = 128 * 1024  # half of what a letter may hold
+MAX_BROKE_CHARS = 1_000
 MAX_CURSOR_CHARS = 1_024
 
 
@@ -65,6 +66,8 @@ class Batch(BaseModel):
     entries: tuple[Item | Gap, ...] = ()
     cursor: str | None = None
     """After the last of them; what was given, where there is none."""
+    broke: str = ""
+    """How the stream broke off after them; nothing where its window was over, or the stream itself."""
 
 
 def stream(*, at_most: int = AT_MOST, window_s: float = WINDOW_S, name: str | None = None, **declared: Any) -> Any:
@@ -81,9 +84,13 @@ def stream(*, at_most: int = AT_MOST, window_s: float = WINDOW_S, name: str | No
 
 
 async def taken_in(entries: Entries, cursor: str | None, at_most: int, window_s: float) -> Batch:
-    """What came within the window; what broke after something came is for the next window to meet."""
+    """What came within the window, and how it broke off, if it did after something had come.
+
+    Raises:
+        Exception: whatever the stream raised before anything had come.
+    """
     found: list[Item | Gap] = []
-    size = 0
+    size, broke = 0, ""
     window = asyncio.timeout(window_s)
     try:
         async with window, aclosing(entries) as opened:  # type: ignore[type-var]
@@ -96,10 +103,12 @@ async def taken_in(entries: Entries, cursor: str | None, at_most: int, window_s:
                 cursor = entry.cursor or cursor
                 if len(found) >= at_most:
                     break
-    except Exception:
-        if not found and not window.expired():
+    except Exception as error:
+        is_over = isinstance(error, TimeoutError) and window.expired()
+        if not is_over and not found:
             raise
-    return Batch(entries=tuple(found), cursor=cursor)
+        broke = "" if is_over else f"{type(error).__name__}: {error}"[:MAX_BROKE_CHARS]
+    return Batch(entries=tuple(found), cursor=cursor, broke=broke)
 
 
 def _declared(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.mail import Control
+from maestro.continuation.mail import ENDING, Control
 from maestro.errors import Fenced
 from maestro.ids import Epoch, Rev
 from tests.contract.support import ALICE, BOB, LEASE_MS, World, batch_of, control, finish, intent, money, tick_end
@@ -205,13 +205,25 @@ async def test_an_order_that_it_was_adopted_with_interrupts_nobody(world: World)
     assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == [cid]
 
 
-async def test_money_that_comes_in_mid_tick_interrupts_nobody(world: World) -> None:
+@pytest.mark.parametrize("order", [each for each in Control if each not in ENDING])
+async def test_what_ends_nobody_interrupts_nobody_in_mid_tick(world: World, order: Control) -> None:
     await world.root()
     adopted = await world.take(ALICE)
-    await world.backend.store.deliver(adopted.cid, control(Control.GRANTED))
+    await world.backend.store.deliver(adopted.cid, control(order))
     assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == []
     await world.backend.store.deliver(adopted.cid, control(Control.CANCEL))
     assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == [adopted.cid]
+
+
+async def test_an_order_to_end_interrupts_once_and_not_those_who_carry_it_out(world: World) -> None:
+    """Else whoever asks again and again, more often than it can clean up, keeps it from ending."""
+    cid = await world.sleeper()
+    await world.backend.store.deliver(cid, control(Control.CANCEL))
+    await world.take(ALICE)
+    await world.backend.store.deliver(cid, control(Control.CANCEL))
+    assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == []
+    await world.backend.store.deliver(cid, control(Control.KILL))
+    assert list((await world.backend.store.renew(ALICE, LEASE_MS)).urgent) == [cid]
 
 
 async def test_a_holder_of_nothing_needs_no_lease(world: World) -> None:

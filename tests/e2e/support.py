@@ -70,8 +70,8 @@ class Site:
         return json.loads(self.run(*words, "-o", "json"))
 
     def python(self, program: str, *arguments: str) -> Any:
-        """The JSON that a program of its own process printed."""
-        return json.loads(self._ran(Path(sys.executable), "-c", program, *arguments))
+        """The JSON that a program of its own process printed last, behind what Ray warns every driver of."""
+        return json.loads(self._ran(Path(sys.executable), "-c", program, *arguments).splitlines()[-1])
 
     def up(self) -> float:
         """Seconds that `maestro up` took."""

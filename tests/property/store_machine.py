@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from maestro.budget.vector import BudgetVector
 from maestro.continuation.lifecycle import Hold, Status
-from maestro.continuation.mail import Control, Mail, in_lanes
+from maestro.continuation.mail import ENDING, Control, Mail, in_lanes
 from maestro.errors import BudgetExceededError, ContinuationAlreadyTerminalError, Fenced, InvalidInput
 from maestro.ids import CallId, ContinuationId, HolderId, Partition, Rev, TimeMs, drawn_from
 from maestro.mesh.event import Event
@@ -456,7 +456,8 @@ class StoreMachine(RuleBasedStateMachine):
         wanted = [
             row.cid
             for row in mine
-            if any(mail.subject != Control.GRANTED for mail in row.controls[row.controls_seen :])
+            if {mail.subject for mail in row.controls[row.controls_seen :]}
+            & set(ENDING) - {mail.subject for mail in row.controls[: row.controls_seen]}
         ]
         assert sorted(renewal.held) == sorted(row.cid for row in mine)
         assert sorted(renewal.urgent) == sorted(wanted)

@@ -23,6 +23,8 @@ TRADES: list[str] = []
 LOST = 0
 """How many of them the exchange remembers no more."""
 BROKEN = False
+SNAPS = False
+"""The line breaks after each trade that it brings."""
 
 
 class Market(Tools):
@@ -44,6 +46,8 @@ class Market(Tools):
             after = LOST
         for number, trade in enumerate(TRADES[after:], start=after + 1):
             yield Item(value=trade, cursor=str(number))
+            if SNAPS:
+                raise ConnectionResetError("the line is dead")
 
 
 class Heard(BaseModel):
@@ -79,6 +83,7 @@ def market(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "TRADES", ["a", "b"])
     monkeypatch.setitem(globals(), "LOST", 0)
     monkeypatch.setitem(globals(), "BROKEN", False)
+    monkeypatch.setitem(globals(), "SNAPS", False)
 
 
 def opened(harness: Harness) -> Case:
@@ -137,6 +142,18 @@ def test_a_fault_is_told_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setitem(globals(), "BROKEN", False)
         harness.advance(hours=2)
         assert trader.state["told"] == ["a", "b", "fault", "recovered", "c"]
+
+
+def test_what_breaks_off_after_it_brought_something_is_a_fault_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "SNAPS", True)
+    with Harness(*PARTY, tools=Market.tools) as harness:
+        trader = opened(harness)
+        harness.advance(seconds=65)
+        assert trader.state["told"] == ["a", "fault", "b"], "each as it came; the fault once"
+        monkeypatch.setitem(globals(), "SNAPS", False)
+        TRADES.append("c")
+        harness.advance(hours=1)
+        assert trader.state["told"] == ["a", "fault", "b", "recovered", "c"]
 
 
 @pytest.mark.parametrize("word", ["enough", "goodbye"])

@@ -14,7 +14,7 @@ from maestro.adapters.memory.waking import RETRY, Posted
 from maestro.budget import ledger as money
 from maestro.budget.accounts import given_up
 from maestro.budget.vector import BudgetVector
-from maestro.continuation.mail import Control, Mail, mailbox_full
+from maestro.continuation.mail import ENDING, Mail, mailbox_full
 from maestro.errors import Conflict
 from maestro.ids import CallId, ContinuationId, Epoch, HolderId, Partition, TimeMs, partition_of
 from maestro.runtime.ports import TIMERS
@@ -163,11 +163,7 @@ class MemoryStore:
                 continue
             state.leases[holder] = TimeMs(state.now() + lease_ms)
             held += state.held[holder]
-            urgent += [
-                cid
-                for cid, row in state.held[holder].items()
-                if any(map(_is_order, row.controls[row.tenure.controls_seen :]))
-            ]
+            urgent += [cid for cid, row in state.held[holder].items() if _is_urgent(row)]
         return Renewal(tuple(held), tuple(urgent))
 
 
@@ -233,6 +229,8 @@ def _refund(
     return True
 
 
-def _is_order(control: Mail) -> bool:
-    """Neither money nor a mark nor a child interrupts anybody."""
-    return control.subject not in (Control.GRANTED, Control.NOTIFIED, Control.CRASHED, Control.EDITED)
+def _is_urgent(row: Row) -> bool:
+    """What it was adopted with is being carried out; the same once more is no news."""
+    seen = row.tenure.controls_seen
+    under_way = {mail.subject for mail in row.controls[:seen]}
+    return any(mail.subject in ENDING and mail.subject not in under_way for mail in row.controls[seen:])

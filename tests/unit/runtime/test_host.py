@@ -223,11 +223,22 @@ async def test_a_tick_whose_lease_was_taken_is_interrupted_and_what_it_has_is_dr
     assert (glance.glance.holder, glance.glance.epoch, glance.glance.rev) == ("another", fresh.epoch, stale.rev)
 
 
-async def test_money_interrupts_nobody(hosted: Hosted) -> None:
+@pytest.mark.parametrize("order", [Control.GRANTED, Control.WAKE, Control.THAW])
+async def test_what_ends_nobody_interrupts_nobody(hosted: Hosted, order: Control) -> None:
+    """Whoever thaws once more, while the tick that the first thaw began goes on, would keep it from ever ending."""
     cid = await busy(hosted)
-    await verbs.order(hosted.stage.at, cid, Control.GRANTED)
+    await verbs.order(hosted.stage.at, cid, order)
     await hosted.host._renew_one(ALICE)
     assert hosted.host.awake[cid].task.cancelling() == 0
+
+
+async def test_who_was_interrupted_says_why(hosted: Hosted) -> None:
+    cid = await busy(hosted)
+    hosted.host.stop()
+    hosted.host.hand_back()
+    async with asyncio.timeout(10):
+        await hosted._task
+    assert (await verbs.glance_of(hosted.stage.at, cid)).error == "interrupted: its process was told to end"
 
 
 async def test_a_host_that_stops_lets_its_ticks_end(hosted: Hosted) -> None:
