@@ -69,3 +69,29 @@ def test_help_loads_nothing_that_is_heavy():
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"rich", "redis", "pydantic", "ray", "litellm", "maestro.client"} & set(ran.stderr.split()) == set()
     assert "Start what is missing" in ran.stdout
+
+
+TIDY = """
+import time
+from maestro.cli import app, main
+
+def run(_words):
+    try:
+        print("begun", flush=True)
+        time.sleep(60)
+    finally:
+        print("tidied", flush=True)
+
+app.run = run
+main()
+"""
+
+
+def test_told_to_end_it_tidies_up_first() -> None:
+    """`maestro demo` would leave its own Ray behind."""
+    with subprocess.Popen([sys.executable, "-c", TIDY], stdout=subprocess.PIPE, text=True) as working:
+        assert working.stdout is not None
+        assert working.stdout.readline() == "begun\n"
+        working.send_signal(signal.SIGTERM)
+        assert working.stdout.read() == "tidied\n"
+        assert working.wait(30) == 128 + signal.SIGTERM
