@@ -17,7 +17,7 @@ CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/
                  tests/unit/field tests/unit/tick tests/unit/tools tests/property)
 CORE_CONTRACT := $(wildcard tests/contract/test_store_*.py)
 
-.PHONY: ui screenshots fuzz setup demo test test-core lint faults sim tools nodes crowd chaos powercut soak cold bench bench-field lock clean help
+.PHONY: ui screenshots fuzz setup wheel demo test test-core lint faults sim tools nodes crowd chaos powercut soak cold bench bench-field lock clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -39,6 +39,7 @@ help:
 	@echo "make bench-pane the pane before 100,000 continuations"
 	@echo "make ui         the pane from its sources into the package (needs node)"
 	@echo "make screenshots each view of the pane into docs/img"
+	@echo "make wheel      dist/, for \`ray up\`"
 	@echo "make lock       new lock files (needs uv)"
 
 setup: $(READY)
@@ -52,6 +53,11 @@ $(READY):
 	@$(BIN)/python -m compileall -q maestro actors serve_apps  # a dozen actors start at once: none compiles
 	@rm -f .venv/.locked-* && touch $@
 
+# What cluster.yaml carries to the machines.
+wheel: setup
+	rm -rf dist
+	$(BIN)/python $(PIP:install=wheel) --no-deps --no-build-isolation --wheel-dir dist .
+
 demo: setup
 	$(BIN)/maestro demo
 
@@ -59,7 +65,7 @@ demo: setup
 test-core: export MODEL_STEPS ?= 2000
 
 test: setup lint test-core
-	$(BIN)/python -m tests.halves
+	$(BIN)/python -m tests.lanes
 
 # What each fault of a provider leads to, by the providers' own logs.
 faults: setup
