@@ -1,42 +1,15 @@
 """The contract of the store: mail, and whom it wakes."""
 
-import asyncio
 from dataclasses import replace
 
 import orjson
 import pytest
 
-from maestro.continuation.mail import DEDUPE_MS, MAILBOX_LIMIT, MAILBOX_LIMIT_BYTES, Kind, Mail, reading_order
+from maestro.continuation.mail import DEDUPE_MS, MAILBOX_LIMIT, MAILBOX_LIMIT_BYTES, Kind, reading_order
 from maestro.errors import MailboxFull
-from maestro.ids import ContinuationId
 from maestro.runtime.ports import ready_signal
+from tests.contract.letters import about, causes, fill, until, written
 from tests.contract.support import World, batch_of, control, ended, finish, happening, intent, letter
-
-
-async def fill(world: World, cid: ContinuationId, number: int) -> list[Mail]:
-    """So many messages lie in its mailbox."""
-    mails = [letter() for _ in range(number)]
-    for start in range(0, number, 500):
-        await asyncio.gather(*(world.backend.store.deliver(cid, mail) for mail in mails[start : start + 500]))
-    return mails
-
-
-def about(name: str) -> Mail:
-    """A mail that supersedes those of the same name."""
-    return letter().model_copy(update={"supersedes": name})
-
-
-def until(expires_ms: int) -> Mail:
-    return letter().model_copy(update={"expires_ms": expires_ms})
-
-
-def written(sender: str, rev: int, ordinal: int) -> Mail:
-    """What a continuation far away sent in that tick, long ago."""
-    return letter(id_=f"{sender}:{rev}:{ordinal}").model_copy(update={"sender": sender})
-
-
-async def causes(world: World) -> list[str]:
-    return [orjson.loads(line)["cause"] for line in await world.backend.records.dead_letters(world.partition)]
 
 
 async def test_mail_wakes_who_waits_for_its_kind(world: World) -> None:
@@ -350,58 +323,6 @@ async def test_a_message_inside_the_family_that_cannot_arrive_is_a_dead_letter(w
     assert await causes(world) == ["already_terminal", "not_found"], "only what somebody wrote"
 
 
-async def test_events_of_an_interest_with_a_window_wake_once_when_it_is_over(world: World) -> None:
-    patient = (("arxiv.>", "slow", None),)
-    cid = await world.sleeper(subscriptions=patient, windows=(("slow", 60_000),))
-    for _ in range(3):
-        await world.backend.router.route(happening(), world.partition)
-        await world.advance(10_000)
-    assert not await world.is_ready(cid)
-    await world.advance(25_000)
-    await world.backend.timers.fire(world.partition)
-    await world.advance(10_000)
-    assert not (await world.backend.timers.fire(world.partition)).count or await world.is_ready(cid)
-    adopted = await world.take()
-    assert len(adopted.mail) == 3
-    await world.backend.router.route(happening(), world.partition)
-    await world.commit(adopted, windows=(("slow", 60_000),))
-    assert not await world.is_ready(cid), "what came in mid tick opens a window too"
-    await world.advance(61_000)
-    await world.backend.timers.fire(world.partition)
-    assert len((await world.take()).mail) == 1
-
-
-async def test_anything_else_wakes_at_once_and_takes_the_collected_events_along(world: World) -> None:
-    cid = await world.sleeper(subscriptions=(("arxiv.>", "slow", None),), windows=(("slow", 60_000),))
-    await world.backend.router.route(happening(), world.partition)
-    await world.backend.store.deliver(cid, letter())
-    adopted = await world.take()
-    assert [mail.kind for mail in adopted.mail] == [Kind.EVENT, Kind.MESSAGE]
-    await world.commit(adopted)
-    await world.advance(61_000)
-    assert (await world.backend.timers.fire(world.partition)).count == 0
-    assert not await world.is_ready(cid), "the window went with the tick"
-
-
-async def test_a_window_that_closes_over_another_wait_wakes_nobody(world: World) -> None:
-    cid = await world.sleeper(subscriptions=(("arxiv.>", "slow", None),), windows=(("slow", 60_000),))
-    adopted = await world.woken(cid)
-    await world.backend.router.route(happening(), world.partition)
-    await world.commit(adopted, wake=("reply:q-1",), windows=(("slow", 60_000),))
-    await world.advance(61_000)
-    await world.backend.timers.fire(world.partition)
-    assert not await world.is_ready(cid)
-
-
-async def test_an_interest_without_a_window_wakes_at_its_first_event(world: World) -> None:
-    interests = (("arxiv.>", "quick", None), ("news.>", "slow", None))
-    cid = await world.sleeper(subscriptions=interests, windows=(("slow", 60_000),))
-    await world.backend.router.route(happening("news.a"), world.partition)
-    assert not await world.is_ready(cid)
-    await world.backend.router.route(happening(), world.partition)
-    assert len((await world.take()).mail) == 2
-
-
 async def test_a_full_mailbox_refuses_loudly_and_still_takes_orders_and_answers(world: World) -> None:
     writer = await world.woken(await world.sleeper())
     cid = await world.sleeper(wake=(), subscriptions=(("arxiv.>", "i", None),))
@@ -419,79 +340,6 @@ async def test_a_full_mailbox_refuses_loudly_and_still_takes_orders_and_answers(
     )
     await world.commit(await world.take())
     assert not (await world.backend.store.deliver(cid, refused)).duplicate, "a refused mail was not accepted"
-
-
-async def test_a_join_wakes_with_the_last_child_that_it_needs(world: World) -> None:
-    cid = await world.sleeper(wake=("child",), join=3)
-    for n in range(2):
-        await world.backend.store.deliver(cid, ended(f"c{n}"))
-        assert not await world.is_ready(cid)
-    await world.backend.store.deliver(cid, ended("c2"))
-    assert len((await world.take()).mail) == 3
-
-
-async def test_the_same_childs_end_counts_once(world: World) -> None:
-    cid = await world.sleeper(wake=("child",), join=2)
-    told = ended("c0")
-    await world.backend.store.deliver(cid, told)
-    await world.backend.store.deliver(cid, told)
-    assert not await world.is_ready(cid)
-
-
-async def test_a_join_counts_the_ends_that_were_told_before_it(world: World) -> None:
-    cid = await world.root()
-    adopted = await world.take()
-    for n in range(2):
-        await world.backend.store.deliver(cid, ended(f"c{n}"))
-    await world.commit(adopted, wake=("child",), join=3)
-    assert not await world.is_ready(cid)
-    await world.backend.store.deliver(cid, ended("c2"))
-    assert await world.is_ready(cid)
-
-
-async def test_a_join_that_was_reached_before_it_began_wakes_at_once(world: World) -> None:
-    cid = await world.root()
-    adopted = await world.take()
-    for n in range(2):
-        await world.backend.store.deliver(cid, ended(f"c{n}"))
-    await world.commit(adopted, wake=("child",), join=2)
-    assert await world.is_ready(cid)
-
-
-async def test_a_join_counts_each_child_once_over_a_freeze(world: World) -> None:
-    cid = await world.sleeper(wake=("child",), join=3)
-    await world.backend.store.deliver(cid, ended("c0"))
-    await world.backend.steering.freeze(cid, True)
-    await world.backend.store.deliver(cid, ended("c1"))
-    await world.backend.steering.freeze(cid, False)
-    assert not await world.is_ready(cid)
-    await world.backend.store.deliver(cid, ended("c2"))
-    assert await world.is_ready(cid)
-
-
-async def test_a_join_counts_on_through_a_try_that_was_handed_back(world: World) -> None:
-    cid = await world.sleeper(wake=("child", "message"), join=2)
-    await world.backend.store.deliver(cid, letter())
-    adopted = await world.take()
-    await world.backend.store.deliver(cid, ended("c0"))
-    await world.backend.store.release(cid, adopted.epoch, 60_000, "boom", counts=True)
-    assert not await world.is_ready(cid)
-    await world.backend.store.deliver(cid, ended("c1"))
-    assert await world.is_ready(cid)
-
-
-async def test_a_join_beside_another_wait_ends_with_whichever_comes_first(world: World) -> None:
-    cid = await world.sleeper(wake=("child", "message"), join=5)
-    await world.backend.store.deliver(cid, ended("c0"))
-    assert not await world.is_ready(cid)
-    await world.backend.store.deliver(cid, letter())
-    assert await world.is_ready(cid)
-
-
-async def test_without_a_join_the_first_childs_end_wakes(world: World) -> None:
-    cid = await world.sleeper()
-    await world.backend.store.deliver(cid, ended("c0"))
-    assert await world.is_ready(cid)
 
 
 async def test_mail_inside_the_family_arrives_with_the_commit(world: World) -> None:
