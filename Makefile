@@ -17,7 +17,7 @@ CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/
                  tests/unit/field tests/unit/tick tests/unit/tools tests/property)
 CORE_CONTRACT := $(wildcard tests/contract/test_store_*.py)
 
-.PHONY: ui screenshots fuzz setup wheel demo test test-core lint faults sim tools nodes crowd chaos powercut soak cold bench bench-field lock clean help
+.PHONY: docs reference tutorial ui screenshots fuzz setup wheel demo test test-core lint faults sim tools nodes crowd chaos powercut upgrade soak cold bench bench-field lock clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -32,14 +32,19 @@ help:
 	@echo "make crowd      1,000 that wake at once, served by a pool of at most eight"
 	@echo "make chaos      five minutes of faults on the whole cluster, and the invariants after them"
 	@echo "make powercut   twenty power cuts under a store that is being written to (needs root)"
+	@echo "make upgrade    ten rolling upgrades and roll-backs under load"
 	@echo "make soak       thirty minutes of it; memory and files of every process flat"
 	@echo "make cold       everything killed at once with 1,000 continuations"
 	@echo "make bench      each figure beside its bare loop"
 	@echo "make bench-field how well the engines rank, on a judged collection"
+	@echo "make vllm       the kernel's engine vllm behind Serve, in an environment of its own"
 	@echo "make bench-pane the pane before 100,000 continuations"
 	@echo "make ui         the pane from its sources into the package (needs node)"
 	@echo "make screenshots each view of the pane into docs/img"
 	@echo "make wheel      dist/, for \`ray up\`"
+	@echo "make docs       the documentation as HTML, in build/docs; every link is checked"
+	@echo "make reference  docs/reference from the code"
+	@echo "make tutorial   the tutorial from a clone of its own, as a newcomer would"
 	@echo "make lock       new lock files (needs uv)"
 
 setup: $(READY)
@@ -122,9 +127,10 @@ mesh: export MESH_FLOODS ?= 5
 mesh: setup
 	$(BIN)/python -m pytest -q -s tests/integration/test_mesh_at_scale.py
 
-# One thousand approved actions with a death at every port call in turn; `make test` tries a hundred.
+# One thousand approved actions, of a behaviour and of a model with tools, with a death at every port call in turn.
 tools: setup
-	TOOL_DEATHS=1000 $(BIN)/python -m pytest -q --timeout 900 tests/simulation/test_unsafe_tools.py
+	TOOL_DEATHS=1000 $(BIN)/python -m pytest -q -s --timeout 900 tests/simulation/test_unsafe_tools.py \
+	  tests/simulation/test_exchanges.py -k "dies"
 
 # Faults on installations of their own, with an invariant checker (docs/faults.md). The evidence stays in CHAOS_OUT.
 CHAOS_OUT ?= $(shell mktemp -u -d /tmp/maestro-chaos-XXXXXX)
@@ -137,6 +143,11 @@ chaos: setup
 powercut: export POWER_CUTS ?= 20
 powercut: setup
 	$(BIN)/python -m pytest -q -s -m powercut tests/chaos/test_power_cut.py
+
+# From the version before to this one and back, ten times, one process after the other, under load.
+upgrade: export UPGRADE_ROUNDS ?= 10
+upgrade: setup
+	$(BIN)/python -m pytest -q -s tests/chaos/test_upgrade.py
 
 soak: setup
 	$(CHAOS) $(CHAOS_OUT) --profile everything --minutes 30 --tellers 50
@@ -156,6 +167,37 @@ fuzz: setup
 bench-field: setup
 	$(BIN)/python -m benchmarks --only field retrieval --write-ranking
 
+# The pages as HTML, in an environment of their own; a warning is an error, and so is a link that leads nowhere.
+DOCS_READY := .venv-docs/.locked-$(shell cat docs/requirements.lock | cksum | cut -d' ' -f1)
+docs: $(DOCS_READY)
+	.venv-docs/bin/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "build/docs/index.html"
+
+$(DOCS_READY):
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python $(PIP) --require-hashes -r docs/requirements.lock
+	@rm -f .venv-docs/.locked-* && touch $@
+
+# What the reference says of verbs, settings, endpoints, facts and metrics is made of the code.
+reference: setup
+	$(BIN)/python -m tests.reference
+
+# A clone, an environment of its own, and every block of the tutorial, in order.
+tutorial: export TUTORIAL_FROM_CLONE ?= 1
+tutorial: setup
+	$(BIN)/python -m pytest -q -s --timeout 1500 tests/e2e/test_tutorial.py
+
+# The kernel's engine `vllm`, alone and behind Serve, beside plain transformers; without vLLM it says so. vLLM wants a torch
+# of its own, so its environment is not ours: docs/how-to/rank-on-a-gpu.md says how to make one without a GPU.
+VLLM ?= .venv-vllm/bin/python
+vllm: export HF_HUB_OFFLINE := 1
+vllm: export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
+vllm: export PYTHONPATH := $(CURDIR)
+vllm:
+	@$(VLLM) -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ("vllm", "ray", "pytest", "psutil"))))' \
+	  || { echo "not run: $(VLLM) has no vllm, ray and pytest; see docs/how-to/rank-on-a-gpu.md"; exit 1; }
+	$(VLLM) -m pytest -s -rs -W ignore -p no:cacheprovider -m vllm tests/integration/test_vllm_engine.py tests/e2e/test_vllm_on_serve.py
+
 # What `ui/` says becomes what the package serves; at run time there is no node. The checker of its tests is copied beside them.
 ui:
 	cd ui && npm ci --silent && npm run --silent build
@@ -173,7 +215,8 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 lock:
 	$(LOCK) --extra local --extra dev -o requirements.lock
 	$(LOCK) --extra local --extra gpu -o requirements-gpu.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes docs/requirements.in -o docs/requirements.lock
 
 clean:
-	rm -rf .venv .venv-core .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-core .venv-docs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,6 +25,7 @@ from actors.terminating import on_sigterm
 from actors.watchdog import Limits, Watchdog
 from maestro import bootstrap, telemetry
 from maestro.adapters.files.policies import PolicyFile
+from maestro.adapters.otel.seam import open_tracing
 from maestro.continuation.envelope import Seal
 from maestro.ids import ContinuationId, HolderId, TenantId
 from maestro.runtime.host import Host, HostSettings
@@ -64,6 +65,7 @@ class ContinuationActor:
         self._settings = Settings.from_json(settings)
         bootstrap.enter_process(self._settings, incarnation.split("#")[0])
         structlog.contextvars.bind_contextvars(actor=incarnation, node=ray.get_runtime_context().get_node_id()[:8])
+        self._tracing = open_tracing(self._settings, incarnation)
         self._opening = asyncio.create_task(self._open(HolderId(incarnation), pool, slots, keep_ms))
         self._life.run(self._serve(linger_ms))
         Watchdog(asyncio.get_running_loop(), Limits(memory_mib=self._settings.actor_memory_mib)).start()
@@ -128,15 +130,16 @@ class ContinuationActor:
             await patiently(pager.prices),
             policy.now(),
             Keeper(backend.blocks),
-            bootstrap.workbench(settings, backend),
+            await patiently(lambda: bootstrap.workbench(settings, backend)),
             backend.placements,
             settings.patience,
             pager.load,
             backend.journals,
             field_wait_ms=settings.field_wait_ms,
         )
+        faculties = self._tracing.around_faculties(faculties)
         around = Surroundings(
-            store=backend.store,
+            store=self._tracing.around_store(backend.store),
             seal=Seal(settings.mac_key_bytes()),
             tenant=TenantId(settings.tenant),
             repertoire=repertoire,
@@ -161,6 +164,7 @@ class ContinuationActor:
         finally:
             showing.cancel()
             leaving.cancel()
+            await asyncio.to_thread(self._tracing.close)
 
     async def _show_awake(self, host: Host) -> None:
         """A tick longer than SHOWN_AFTER_S is a running task named `<behaviour>/<id> tick <n>`."""

@@ -92,8 +92,9 @@ def down(settings: Settings) -> None:
 
 
 def take_down(settings: Settings) -> None:
-    """As `down`, with nobody who kept it."""
-    if cluster.running(settings) is None:
+    """As `down`, with nobody who kept it. A cluster of others (`ray_address`) stays, without our tree."""
+    ours = settings.ray_address is None
+    if ours and cluster.running(settings) is None:
         cluster.stop(settings)  # half dead, it is no cluster any more, but what is left of it runs
         return
     cluster.connect(settings)
@@ -106,7 +107,8 @@ def take_down(settings: Settings) -> None:
         log.warning("the tree did not end in order", within_s=ORDERLY_S)  # leases and epochs see to the rest
     finally:
         ray.shutdown()
-    cluster.stop(settings)
+    if ours:
+        cluster.stop(settings)
 
 
 def tree(settings: Settings) -> dict[str, JsonValue]:

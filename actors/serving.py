@@ -96,7 +96,7 @@ class AppKeeper(Supervised):
 
 def begin_serve(settings: Settings) -> None:
     """Serve runs."""
-    if settings.pane == "off":
+    if settings.pane != "serve":
         serve.start(proxy_location="Disabled")
     else:
         serve.start(proxy_location="HeadOnly", http_options={"host": settings.pane_host, "port": settings.pane_port})

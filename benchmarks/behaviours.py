@@ -77,6 +77,17 @@ class Sleeper(Behaviour[Seen]):
         return Sleep.until_woken()
 
 
+class Waiter(Behaviour[Seen]):
+    """Is awake for as long as a message says, and does nothing in that time, as who waits for a model."""
+
+    name = "bench-waiter"
+
+    async def on_message(self, tick: Tick[Seen], message: Mail) -> Closing | None:
+        await asyncio.sleep(float(str(message.body)))
+        tick.state.n += 1
+        return Sleep.until_woken()
+
+
 class Branch(Behaviour[Seen]):
     """Spawns `widths[0]` children that each spawn `widths[1]` ..., waits for all of its own, and ends."""
 

@@ -1,25 +1,33 @@
-"""What `maestro up` takes on one machine at rest: processes, memory, CPU; who of it takes how much.
+"""What `maestro up` takes on one machine: at rest, with many asleep, with many awake; processes, memory, CPU.
 
-Memory is proportional (PSS): in the sum, pages that several processes share count once.
+Memory is proportional (PSS): in the sum, pages that several processes share count once. CPU is that of our processes,
+as a share of one core: on a machine that is shared with other work it is ours all the same.
+
+Not here: what a sleeper takes in the store without Ray (`sleepers`).
 """
 
 import asyncio
 import os
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
 
 import psutil
+from pydantic import JsonValue
 
 from actors import installation
 from actors.local_ray import Place
 from actors.processes import find
+from benchmarks.behaviours import Sleeper, Waiter
+from benchmarks.ray_tree import Tree, planted, ticked
 from benchmarks.report import Goal, Outcome, Row, Scale
-from maestro.adapters.redis import server
+from benchmarks.stage import AT_ONCE
+from maestro.continuation.mail import Kind, Mail
+from maestro.ids import ContinuationId, MailId, Partition, TimeMs
+from maestro.runtime.pooling import Pool
 from maestro.settings import Settings
 
 PROCESSES, MEMORY, SHARE = (
@@ -28,38 +36,124 @@ PROCESSES, MEMORY, SHARE = (
 MIB = 1024 * 1024
 SETTLE_S = 10.0
 """Idle workers of the start have gone to work, caches are warm."""
+PATIENCE_S = 480.0  # 47 new actors take a second of CPU each, and have two cores that others use too
+HOLD_S = 900.0  # how long who is awake stays so, unless all is taken down before
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    watch_s: float
+    asleep: tuple[int, ...]
+    awake: int
+    pools: tuple[str, ...]
+
+
+SIZES = {
+    Scale.QUICK: Size(5.0, (200,), 10, ("swarm",)),
+    Scale.USUAL: Size(30.0, (1_000,), 50, ("swarm", "default")),
+    Scale.FULL: Size(30.0, (1_000, 100_000), 50, ("swarm", "default")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What all processes of an installation take now."""
+
+    processes: int
+    mib_by_kind: Mapping[str, float]
+    share: float
+    """Of one core."""
+
+    @property
+    def mib(self) -> float:
+        return sum(self.mib_by_kind.values())
+
+    def rows(self, when: str) -> tuple[Row, ...]:
+        return (
+            Row(f"`maestro up` {when}: processes", "", self.processes),
+            Row(f"`maestro up` {when}: memory (PSS)", "MiB", self.mib),
+            Row(f"`maestro up` {when}: share of one core", "%", 100 * self.share),
+        )
+
+    def as_json(self) -> dict[str, JsonValue]:
+        return {kind: round(mib, 1) for kind, mib in sorted(self.mib_by_kind.items(), key=lambda held: -held[1])}
 
 
 async def measure(scale: Scale) -> Outcome:
-    return await asyncio.to_thread(_measure, 5.0 if scale is Scale.QUICK else 30.0)
+    """At rest, then with more and more asleep, then with some of them awake."""
+    size = SIZES[scale]
+    pools = {"default": Pool(min=3, max=max(3, size.awake if "default" in size.pools else 3))}
+    async with planted(installation.up_and_kept, pools=pools) as tree:
+        await tree.warm()
+        await asyncio.sleep(SETTLE_S)
+        rest = await asyncio.to_thread(taken, tree.settings, size.watch_s)
+        rows, detail = list(rest.rows), dict(rest.detail)
+        begun = 0
+        for asleep in size.asleep:
+            await _fall_asleep(tree, range(begun, asleep))
+            begun = asleep
+            await asyncio.sleep(SETTLE_S)
+            found = await asyncio.to_thread(look, tree.settings, size.watch_s)
+            rows += found.rows(f"with {asleep:,} asleep")
+            detail[f"mib_by_kind_{asleep}_asleep"] = found.as_json()
+        for pool in size.pools:
+            await _wake_up(tree, pool, size.awake)
+            await asyncio.sleep(SETTLE_S)
+            found = await asyncio.to_thread(look, tree.settings, size.watch_s)
+            rows += found.rows(f"with {size.awake:,} awake in pool {pool} beside them")
+            detail[f"mib_by_kind_{size.awake}_awake_{pool}"] = found.as_json()
+    return Outcome("footprint", tuple(rows), detail)
 
 
-def _measure(watch_s: float) -> Outcome:
-    home = Path(tempfile.mkdtemp(prefix="mf-", dir="/tmp"))
-    settings = Settings.load(home=home)
-    try:
-        installation.up_and_kept(settings)
-        time.sleep(SETTLE_S)
-        return taken(settings, watch_s)
-    finally:
-        installation.down(settings)
-        server.purge(home)
+async def _fall_asleep(tree: Tree, numbers: range) -> None:
+    """One more sleeper for each number, after its first tick."""
+    for first in range(numbers.start, numbers.stop, AT_ONCE):
+        part = range(first, min(numbers.stop, first + AT_ONCE))
+        starts = (tree.start(Sleeper.name, "swarm", {"subject": f"wake.s{n}"}) for n in part)
+        last = await asyncio.gather(*starts)
+    await ticked(tree, last, 1)
+
+
+async def _wake_up(tree: Tree, pool: str, many: int) -> None:
+    """So many more of that pool are in mid tick, and stay there."""
+    cids = await asyncio.gather(*(tree.start(Waiter.name, pool) for _ in range(many)))
+    await ticked(tree, cids, 1)
+    before = await _awake(tree)
+    await asyncio.gather(*(_tell(tree, cid) for cid in cids))
+    async with asyncio.timeout(PATIENCE_S):
+        while await _awake(tree) < before + many:  # noqa: ASYNC110 - a store is asked, it tells nobody
+            await asyncio.sleep(1)
+
+
+async def _tell(tree: Tree, cid: ContinuationId) -> None:
+    mail = Mail(id=MailId(f"{cid}.1"), kind=Kind.MESSAGE, sender="bench", body=HOLD_S, sent_ms=TimeMs(0))
+    await tree.at.backend.store.deliver(cid, mail)
+
+
+async def _awake(tree: Tree) -> int:
+    return (await tree.at.backend.records.counts(Partition(0))).get("awake", 0)
 
 
 def taken(settings: Settings, watch_s: float) -> Outcome:
     """What the installation of those settings takes now; its share of a core over the next seconds."""
+    found = look(settings, watch_s)
+    rows = (
+        Row(PROCESSES, "", found.processes, None, None),
+        Row(MEMORY, "MiB", found.mib, None, None),
+        Row(SHARE, "%", 100 * found.share, None, Goal("<= 25 %", at_most=25, absolute=True)),
+    )
+    return Outcome("footprint", rows, {"mib_by_kind": found.as_json()})
+
+
+def look(settings: Settings, watch_s: float) -> Taken:
+    """What all its processes take, and their share of a core over the next seconds."""
     ours = _ours(settings)
     by_kind: dict[str, float] = defaultdict(float)
     for kind, mib in _memory(ours):
         by_kind[kind] += mib
-    cpu = _cpu_share(ours, watch_s)
-    rows = (
-        Row(PROCESSES, "", len(ours), None, None),
-        Row(MEMORY, "MiB", sum(by_kind.values()), None, None),
-        Row(SHARE, "%", 100 * cpu, None, Goal("<= 25 %", at_most=25, absolute=True)),
-    )
-    most_first = sorted(by_kind.items(), key=lambda held: -held[1])
-    return Outcome("footprint", rows, {"mib_by_kind": {kind: round(mib, 1) for kind, mib in most_first}})
+    return Taken(len(ours), by_kind, _cpu_share(ours, watch_s))
 
 
 def _ours(settings: Settings) -> Sequence[psutil.Process]:

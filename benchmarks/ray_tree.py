@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ from maestro.settings import Settings
 
 WARM = 4  # actors of the pool `default`: one works, one is being replaced, two are spare
 PATIENCE_S = 60.0
+
+Up = Callable[[Settings], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,12 @@ class Tree:
 
 
 @asynccontextmanager
-async def planted(**given: object) -> AsyncIterator[Tree]:
-    """Up, with these settings beside its own; afterwards nothing of it lives and nothing of it lies about."""
+async def planted(raised: Up = installation.up, **given: object) -> AsyncIterator[Tree]:
+    """`raised` with these settings beside its own; afterwards nothing of it lives and nothing of it lies about."""
     home = Path(tempfile.mkdtemp(prefix="mb-", dir="/tmp"))
     settings = Settings.load(home=home, behaviours="benchmarks.behaviours", pool_size=WARM, **given)
     try:
-        await asyncio.to_thread(installation.up, settings)
+        await asyncio.to_thread(raised, settings)
         at = await bootstrap.install(settings)
         await asyncio.to_thread(cluster.connect, settings)
         yield Tree(settings, at, ray.get_actor(ROOT, NAMESPACE))

@@ -3,14 +3,16 @@
 `local` is measured twice: with the lexicon counted in the collection, as whoever searches one ranks, and with the
 shipped one, as a field ranks, which has no collection. No constant was chosen here: those of the engine were, on other
 goals and on every fourth query; so the figures of the other three of four stand apart.
-Run: make bench-field
+`torch` runs where torch and MiniLM's weights are (`tests.models`). Run: make bench-field
 """
 
+import importlib
 import importlib.util
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -20,6 +22,7 @@ from maestro.field.lexicon import SHIPPED, Lexicon, counted
 from maestro.field.local import relevance, vector
 from maestro.field.text import term, words
 from tests.judged import Document, cranfield, ndcg, recall
+from tests.models import minilm
 
 TUNED_ON = 4  # queries 1, 5, 9, ... were seen when the constants of `local` were chosen
 DEPTH = 100
@@ -98,11 +101,13 @@ def judged(rank: Ranking, queries: Queries, gains: Mapping[int, Mapping[int, int
 def engines(documents: Mapping[int, Document]) -> dict[str, Ranking]:
     """Name -> engine, those that can run here."""
     lexicon = counted(documents.values())
+    folder = None if TORCH in absent() else minilm()
     return {
         "BM25 alone": bm25(documents),
         "vectors alone": vectors(documents, lexicon),
         "`local`": local(documents, lexicon),
         "`local`, shipped lexicon": local(documents, SHIPPED),
+        **({} if folder is None else {TORCH: encoder(documents, folder)}),
     }
 
 
@@ -113,18 +118,26 @@ def halves(queries: Queries, gains: Mapping[int, Mapping[int, int]]) -> dict[str
     return {"held out": {n: text for n, text in answered.items() if n not in tuned}, "seen": tuned}
 
 
-MODELS = {"`torch`, MiniLM bi-encoder": ("torch", "sentence_transformers"), "`torch`, cross-encoder": ("torch",)}
+TORCH, CROSS = "`torch`, MiniLM bi-encoder", "`torch`, cross-encoder"
+
+
+def encoder(documents: Mapping[int, Document], folder: Path) -> Ranking:
+    """The cosine of a sentence encoder's embeddings, of which the engine `torch` makes its scores."""
+    made = importlib.import_module("maestro.adapters.torch.encoder").Encoder(folder)
+    rows = {name: made.embedded(f"{document.title}. {document.body}") for name, document in documents.items()}
+
+    def rank(query: str) -> dict[int, float]:
+        asked = made.embedded(query)
+        return {name: float(asked @ row) for name, row in rows.items()}
+
+    return lambda queries: {number: rank(query) for number, query in queries.items()}
 
 
 def absent() -> dict[str, str]:
     """The engines that cannot run here, each with what it lacks."""
-    lacking = {
-        name: [need for need in needs if importlib.util.find_spec(need) is None] for name, needs in MODELS.items()
-    }
-    return {
-        name: f"not here: {', '.join(needs)} cannot be imported" if needs else "not here: no model weights are set"
-        for name, needs in lacking.items()
-    }
+    lacking = [need for need in ("torch", "transformers") if importlib.util.find_spec(need) is None]
+    here = f"not here: {', '.join(lacking)} cannot be imported" if lacking else "not here: no weights of one"
+    return {CROSS: here} if not lacking and minilm() else {TORCH: here, CROSS: here}
 
 
 async def measure(_: Scale) -> Outcome:

@@ -55,6 +55,7 @@ from maestro.runtime.gathering import Gatherer
 from maestro.runtime.herald import Notifier
 from maestro.runtime.landmarks import Landmarks, Loss, check_not_older
 from maestro.runtime.publisher import MeshPublisher
+from maestro.runtime.register import Register
 from maestro.runtime.rehearsal import Rehearsal, rehearse
 from maestro.runtime.verbs import Installation
 from maestro.runtime.warehousing import Warehouse
@@ -62,8 +63,10 @@ from maestro.settings import Settings
 from maestro.tick.answers import JournaledAnswers
 from maestro.tick.behaviour import Repertoire
 from maestro.tick.workbench import Workbench
+from maestro.tools.calls import InlineTools
 from maestro.tools.gifts import Gifts
 from maestro.tools.registry import Toolbox
+from maestro.tools.room import RoomLimits, RoomyTools
 
 SHIPPED = ("maestro.behaviours", "maestro.turns.state")
 """The modules whose behaviours every installation has."""
@@ -193,7 +196,8 @@ async def look_back(settings: Settings, accept: bool = False) -> Loss | None:
 async def open_source(settings_json: str) -> SourcePorts:
     """What a source actor needs, from the settings it was handed."""
     settings = Settings.from_json(settings_json)
-    backend, reader = await open_store(settings), SourceReader(open_web(settings), mcp_servers(settings))
+    backend = await open_store(settings)
+    reader = SourceReader(open_web(settings), mcp_servers(settings, backend.register))
     publisher = MeshPublisher(backend.router, backend.partitions, event_types(settings))
     return SourcePorts(backend.clock, publisher, backend.sources, reader)
 
@@ -297,13 +301,19 @@ def repertoire(settings: Settings) -> Repertoire:
     return Repertoire.load((*SHIPPED, *settings.behaviours), installed=True)
 
 
-def workbench(settings: Settings, backend: Backend) -> Workbench:
+async def workbench(settings: Settings, backend: Backend) -> Workbench:
     """The tools of the modules that the settings name, of installed distributions and of MCP servers, and our own."""
+    servers = mcp_servers(settings, backend.register)
+    await servers.follow()
     own = TOOLS + ((CODE,) if settings.code_execution else ())
     toolbox = Toolbox.load((*SHIPPED, *own, *settings.behaviours), installed=True)
-    servers, workers = mcp_servers(settings), ToolWorkers(gifts=gifts(settings))
-    beside, at = toolbox.beside(servers.shelf), (backend.tools, backend.journals)
-    return Workbench(beside, workers, *at, servers=servers, reveal=_revealed)
+    workers, beside = ToolWorkers(gifts=gifts(settings)), toolbox.beside(servers.shelf)
+    limits = RoomLimits(settings.artifact_mib_per_family << 20, settings.artifact_mib_per_tenant << 20)
+    roomy = functools.partial(RoomyTools, room=backend.room, limits=limits)
+    return Workbench(
+        beside, roomy(workers), backend.tools, backend.journals,
+        inline=roomy(InlineTools()), servers=roomy(servers), reveal=_revealed,
+    )  # fmt: skip
 
 
 def _revealed(reference: str) -> str:
@@ -324,9 +334,9 @@ def gifts(settings: Settings) -> Mapping[str, Gifts]:
     return given
 
 
-def mcp_servers(settings: Settings) -> McpServers:
-    """The MCP servers that the settings name, each to be begun when it is first needed."""
-    return McpServers(ServerShelf(settings.mcp_file), Confinement(), egress=settings.egress_allow)
+def mcp_servers(settings: Settings, register: Register) -> McpServers:
+    """The MCP servers that the settings name, each to be begun when it is first needed; what is approved, is noted."""
+    return McpServers(ServerShelf(settings.mcp_file, register), Confinement(), egress=settings.egress_allow)
 
 
 def event_types(settings: Settings) -> EventTypes:

@@ -11,7 +11,6 @@ from functools import wraps
 from importlib.metadata import entry_points
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-import orjson
 from pydantic import JsonValue
 
 from maestro.budget.accounts import check_path
@@ -20,10 +19,12 @@ from maestro.continuation.bounds import Bounds
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.mail import Control
 from maestro.errors import ClusterError, MaestroError, StoreUnavailable, TimedOut
-from maestro.ids import ContinuationId, Partition, partition_of
+from maestro.ids import ContinuationId
 from maestro.pane import views
+from maestro.runtime import artifacts as kept
 from maestro.runtime import capacity, moneys, residence, steer, verbs
 from maestro.runtime.background import each, run_sync
+from maestro.runtime.facts import facts_of
 from maestro.runtime.fieldview import field_rows
 from maestro.runtime.hearing import Heard, hear
 from maestro.runtime.verbs import Installation, Start
@@ -248,18 +249,20 @@ class ContinuationHandle:
 
     async def aevents(self, after: str = "0-0") -> list[dict[str, JsonValue]]:
         """What the feed tells of it, oldest first."""
-        facts: list[dict[str, JsonValue]] = []
-        partition, batch = self._partition, None
-        while batch is None or batch:
-            batch = await self._at.backend.records.feed(partition, after)
-            facts += [{**orjson.loads(fact.body), "position": fact.position} for fact in batch]
-            after = batch[-1].position if batch else after
-        return [fact for fact in facts if fact.get("cid") == self.id]
+        return await facts_of(self._at.backend.records, self.id, after)
 
     async def alog(self, first: int = 1, last: int = -1) -> list[dict[str, JsonValue]]:
         """The committed ticks, one record each."""
         lines = await self._at.backend.records.log(self.id, first, last)
         return [views.log_line(line, at_ms, self._at.seal, self.id, self._at.tenant) for at_ms, line in lines]
+
+    async def aartifacts(self) -> list[dict[str, JsonValue]]:
+        """What its tools returned that is kept by its hash, and where it was made; the oldest first."""
+        return [each.told() for each in await kept.artifacts(self._at, self.id)]
+
+    async def aartifact(self, prefix: str) -> bytes:
+        """The bytes of the one artifact whose id begins so, as they were written. Errors: runtime.artifacts.content."""
+        return (await kept.content(self._at, self.id, prefix))[1]
 
     def astream(self, cursor: str | None = None, timeout_s: float | None = None) -> AsyncGenerator[Heard, None]:
         """Pieces of an answer that was asked for with `stream`, as they are written, then the whole.
@@ -363,13 +366,9 @@ class ContinuationHandle:
             yield
             await asyncio.sleep(POLL_S)
 
-    @property
-    def _partition(self) -> Partition:
-        return partition_of(self.id)
-
     status, why, send, reply, result = _sync(astatus), _sync(awhy), _sync(asend), _sync(areply), _sync(aresult)
     approve, deny, events, log, field = _sync(aapprove), _sync(adeny), _sync(aevents), _sync(alog), _sync(afield)
-    freshness = _sync(afreshness)
+    freshness, artifacts, artifact = _sync(afreshness), _sync(aartifacts), _sync(aartifact)
     fork, rebudget, cancel, kill = _sync(afork), _sync(arebudget), _sync(acancel), _sync(akill)
     transfer, refund, soften = _sync(atransfer), _sync(arefund), _sync(asoften)
     freeze, merge, wake, actor, migrate = _sync(afreeze), _sync(amerge), _sync(awake), _sync(aactor), _sync(amigrate)

@@ -43,6 +43,7 @@
     ├─ WebhookRefused               what came in by a webhook is not from whom it says, or too late
     ├─ ToolError                    one call of a tool has no result; a model is told so as the tool's answer
     │   ├─ ToolNotFound · ToolValidationError · ToolTimeout · ToolCircuitOpen · ToolQuotaExceeded · ToolFailed
+    │   │   └─ ArtifactsFull        (of ToolFailed) a family keeps no more of what tools return
     │   ├─ ToolDeclined             the tool itself says that nothing was done
     │   │   └─ MCPConnectionError   its server is not to be reached: nothing was asked of it
     │   └─ ToolDenied               scopes do not allow it, or a person has said no
@@ -325,6 +326,12 @@ class ToolFailed(ToolError):
     """The tool raised, or its process ended; what it had done by then, only its side-effect class says."""
 
     code = "tool_failed"
+
+
+class ArtifactsFull(ToolFailed):
+    """Its result was not kept: a family, or a tenant, keeps as many bytes of artifacts as it may."""
+
+    code = "artifacts_full"
 
 
 class ToolDeclined(ToolError):

@@ -21,5 +21,10 @@ async def open_gateway(settings: Settings, asked: Plant | None = None) -> tuple[
     """
     at = await install(settings, "api")
     hooks = open_webhooks(settings, at.backend)
-    terms = Terms(hosts=frozenset(settings.pane_hosts), secure=settings.pane_tls, mounts=tuple(hooks.routes()))
+    terms = Terms(
+        hosts=frozenset(settings.pane_hosts),
+        secure=settings.pane_tls,
+        four_eyes=settings.four_eyes,
+        mounts=tuple(hooks.routes()),
+    )
     return build(at, terms, Spending(at, warehouse_folder(settings)), asked), at.backend.close

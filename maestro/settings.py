@@ -1,6 +1,6 @@
 """Every setting of Maestro, in one frozen model, read once at a process's edge and handed down.
 
-    arguments > environment `MAESTRO_*` > maestro.toml (here, else in MAESTRO_HOME) > default
+    arguments > environment `MAESTRO_*` > names of others there > maestro.toml (here, else in MAESTRO_HOME) > default
 
 Invariants: an unknown key is refused with its line, a wrong value with the name to change; a secret never shows in a
 repr, in `shown()` or in `to_json()`, where a file stands for it; what comes from `from_json` is taken whole: neither
@@ -26,7 +26,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from maestro import settings_file, settings_text
+from maestro import settings_aliases, settings_file, settings_text
 from maestro.budget.accounts import check_path
 from maestro.budget.vector import Budget, BudgetVector, usd_micros
 from maestro.continuation.bounds import TtlDefaults
@@ -40,6 +40,7 @@ from maestro.settings_pager import PagerSettings
 from maestro.settings_pane import PaneSettings
 from maestro.settings_store import StoreSettings
 from maestro.settings_tools import ToolSettings
+from maestro.settings_tracing import TracingSettings
 
 PREFIX = "MAESTRO_"
 NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER", "MAESTRO_LOGS"})
@@ -47,7 +48,7 @@ NOT_OURS_TO_READ = frozenset({"MAESTRO_CLUSTER", "MAESTRO_LOGS"})
 MAC_KEY_BYTES = 32
 
 
-class Settings(PagerSettings, KernelSettings, StoreSettings, ToolSettings, PaneSettings):
+class Settings(PagerSettings, KernelSettings, StoreSettings, ToolSettings, PaneSettings, TracingSettings):
     """What one installation is told; `Settings.load()` makes it."""
 
     model_config = SettingsConfigDict(
@@ -207,6 +208,8 @@ class Settings(PagerSettings, KernelSettings, StoreSettings, ToolSettings, PaneS
             self.secret_of(None, file)
             for file in (self.notify_password_file, self.gcs_redis_password_file, self.mail_password_file)
         ]
+        if self.otel_headers_file is not None:
+            held += [line.partition("=")[2].strip() for line in read_private(self.otel_headers_file).splitlines()]
         files = [read_private(Path(path)) for name, path in self.tiers.items() if name.endswith("_FILE")]
         keys = [key.get_secret_value() for key in self.tier_keys.values()]
         texts = [text for text in (*held, *files, *keys) if text]
@@ -311,11 +314,12 @@ class Settings(PagerSettings, KernelSettings, StoreSettings, ToolSettings, PaneS
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then maestro.toml."""
+        """Arguments, then the environment, names of others in it last, then maestro.toml."""
         home = init_settings().get("home") or env_settings().get("home") or default_home()
         written = settings_file.read_toml(settings_file.find(Path(str(home))), frozenset(settings_cls.model_fields))
         tiers = InitSettingsSource(settings_cls, settings_file.models_of(os.environ))
-        return init_settings, env_settings, tiers, InitSettingsSource(settings_cls, written)
+        others = InitSettingsSource(settings_cls, settings_aliases.aliased(os.environ))
+        return init_settings, env_settings, others, tiers, InitSettingsSource(settings_cls, written)
 
 
 class _HandedOver(Settings):
@@ -366,6 +370,8 @@ def _as_invalid_input(error: ValidationError, arguments: Mapping[str, object]) -
         place, fix = name, f"give another {name}"
     elif any(held.upper() == variable for held in os.environ):
         place, fix = variable, f"set {variable} to something else, or unset it"
+    elif (alias := settings_aliases.alias_of(name, os.environ)) is not None:
+        place, fix = alias, f"set {variable}, which goes before {alias}, or unset both"
     else:
         place, fix = name, f"change {name} in maestro.toml"
     place = f"{place}.{within}" if within else place

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
 from maestro.field.embedding import DIMS
-from maestro.field.kernel import Engine, KernelOptions, check_pinned, check_replicas
+from maestro.field.kernel import TIME_LIMIT_MS, Engine, KernelOptions, check_pinned, check_replicas
 from maestro.field.steady import DEADLINE_MS
 
 
@@ -54,6 +54,7 @@ class KernelSettings(BaseSettings):
             min_replicas=self.kernel_min_replicas,
             max_replicas=self.kernel_max_replicas,
             max_ongoing_requests=self.kernel_ongoing,
+            time_limit_ms=max(TIME_LIMIT_MS, self.kernel_deadline_ms),  # else it would refuse whoever still waits
         )
 
     @field_validator("index_model")

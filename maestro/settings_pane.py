@@ -16,17 +16,20 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 class PaneSettings(BaseSettings):
     """The part of `Settings` that the API is served by."""
 
-    pane: Literal["off", "serve"] = "off"
-    """Whether `maestro up` keeps a Serve deployment of the API; `--pane-port` says so, too."""
+    pane: Literal["off", "serve"] | None = None
+    """Whether a Serve deployment of the API is kept; None: by `maestro up`, but by nobody else who builds a tree."""
     pane_port: int = Field(default=8700, ge=0, le=65535)
+    """Wished for; where nobody named it and it is in use, `maestro up` takes another."""
     pane_host: str = "127.0.0.1"
     """Where it listens; beyond this machine only behind something that speaks TLS."""
     pane_hosts: Annotated[tuple[str, ...], NoDecode] = LOOPBACK
     """Names by which a browser or a program may ask for it, without ports."""
     pane_tls: bool = False
     """True behind TLS: browsers keep the log-in for TLS alone."""
+    four_eyes: Annotated[tuple[str, ...], NoDecode] = ()
+    """Patterns of actions, such as `mail.*`, that nobody approves over the API who has set them going there."""
 
-    @field_validator("pane_hosts", mode="before")
+    @field_validator("pane_hosts", "four_eyes", mode="before")
     @classmethod
     def _split_hosts(cls, given: object) -> object:
         return settings_text.names(given)

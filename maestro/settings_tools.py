@@ -4,8 +4,9 @@ Not here: who may use a tool (scopes), and what the web may be asked for (`egres
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
 from maestro import settings_text
@@ -21,6 +22,10 @@ class ToolSettings(BaseSettings):
     """Which webhooks are taken in, in TOML; None means none."""
     code_execution: bool = False
     """Whether there is a tool `code.run`, that runs programs which a model wrote."""
+
+    artifact_mib_per_family: Annotated[int, Field(ge=1)] = 256
+    """Of what tools return that is kept by its hash; a family is a root with all its descendants."""
+    artifact_mib_per_tenant: Annotated[int, Field(ge=1)] = 4096
 
     @field_validator("mail_url")
     @classmethod

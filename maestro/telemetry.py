@@ -6,7 +6,7 @@ Invariants: one event is one line, whatever stands in it; no character that stee
 registered secret never does; a process that dies says why, in its own log, before it is gone. Configuring twice
 changes nothing but what differs.
 
-Not here: traces and metrics.
+Not here: traces (`maestro.adapters.otel`) and metrics (`actors.gauges`).
 """
 
 import faulthandler

@@ -7,7 +7,8 @@ Invariants:
 - a score depends on the goal and the entry only: requests share replicas and batches, never padding or arithmetic;
 - a request ends within the time limit of its options, answered or refused; an engine that computes for longer than
   that in one batch is refused afterwards;
-- the weights are those that the options pin, from a folder of this machine; no code that lies beside them is run;
+- the weights are those that the options pin, from a folder of this machine; no code that lies beside them is run, and
+  no library that serves them asks the network for anything;
 - there is no HTTP route: it is asked through a handle, inside the cluster.
 
 What is not here: fallbacks and marks (`maestro.field.steady`, at the caller), and who keeps it deployed
@@ -40,6 +41,8 @@ CHUNK_BYTES = 1 << 20
 PROBE = KernelAsk(goal=GoalFrame(goal="is it alive"), entries=(Candidate(id="probe", title="it is alive"),))
 ENGINES = {"torch": "maestro.adapters.torch.ranker", "vllm": "serve_apps.vllm_engine"}
 INSTALL = {"torch": "torch transformers", "vllm": "maestro-continuations[gpu]"}
+SEALED = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+"""For libraries that read it when they are imported: they ask nobody for files, and tell nobody that they run."""
 NOT_OURS = {"torch", "transformers", "vllm"}
 
 
@@ -89,7 +92,11 @@ def build(args: Mapping[str, object]) -> Application:
     options = KernelOptions.read(args)
     deployment = serve.deployment(
         name=options.deployment,
-        ray_actor_options={"num_gpus": options.gpus, "num_cpus": options.cpus},
+        ray_actor_options={
+            "num_gpus": options.gpus,
+            "num_cpus": options.cpus,
+            "runtime_env": {"env_vars": SEALED if options.engine in INSTALL else {}},
+        },
         max_ongoing_requests=options.max_ongoing_requests,
         max_queued_requests=options.max_queued_requests,
         autoscaling_config={

@@ -4,19 +4,25 @@ The only module that imports vLLM (extra `gpu`); whoever chose another engine ne
 folder says: an architecture `...ForSequenceClassification` with one label is a cross-encoder, which reads goal and
 entry together; any other is an encoder, of which the cosine of two embeddings is taken.
 
-Invariants: in 32 bits, without prefix cache and without padding, so that a score keeps four decimals whoever else is in
-the batch, which vLLM makes by itself of all requests under way; truncated as the engine `torch` truncates; no code that
-lies beside the weights is run, and nothing is fetched.
+Invariants:
+- in 32 bits, without prefix cache and without padding, and told to four decimals, which a score keeps whoever else is
+  in the batch, that vLLM makes by itself of all requests under way; truncated as the engine `torch` truncates;
+- no code that lies beside the weights is run, and nothing is fetched;
+- the processes that vLLM starts end with this one, however it ends: one that a killed replica left behind would keep
+  the memory of the GPU, and no other could start.
 
 Source: vLLM 0.32 (`AsyncLLM.encode`, `PoolingParams`, `PoolerConfig`); spec/02 section 6.
 """
 
 import asyncio
 import itertools
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import transformers
 from vllm import PoolingParams
 from vllm.config import PoolerConfig
@@ -27,12 +33,25 @@ from maestro.continuation.goal import GoalFrame
 from maestro.errors import InvalidInput, RankerFailed
 from maestro.field.ranker import Rankable
 
+DECIMALS = 4
 MAX_TOKENS = 256  # of one text, as in the engine `torch`: what MiniLM was trained on
 PAIR_TOKENS = 512  # of goal and entry together: what BERTs have positions for
 SHARE = 0.9  # of the GPU's memory that this replica may take
-CPU_SHARE = 0.2  # of the machine's memory, which vLLM wants free before it starts: others live there too
 CLASSIFIER = "ForSequenceClassification"
 HERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+CPU_CACHE_BYTES = 1 << 28
+"""Where there is no GPU: with a number vLLM neither asks for a share of the machine's memory nor warms up."""
+MIND = """
+import os, signal, sys
+minded = [os.pidfd_open(int(pid)) for pid in sys.argv[1:]]
+sys.stdin.buffer.read()  # until nobody holds the other end
+for process in minded:
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+"""
+"""vLLM's engine process does not look whether its parent lives."""
 
 
 class VllmRanker:
@@ -53,7 +72,9 @@ class VllmRanker:
                 f"{model} tells {config.num_labels} classes apart", field="model", hint="a ranker has one label"
             )
         self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(model), **HERE)
+        before = set(psutil.Process().children(recursive=True))
         self._engine: Any = AsyncLLM.from_engine_args(_arguments(model, gpus, self._reads_pairs))
+        self._minder = _mind(set(psutil.Process().children(recursive=True)) - before)
         self._numbers = itertools.count()
 
     async def score(self, goal: GoalFrame, entries: Sequence[Rankable]) -> list[float]:
@@ -88,7 +109,9 @@ class VllmRanker:
 
 
 def _arguments(model: Path, gpus: float, reads_pairs: bool) -> AsyncEngineArgs:
-    given: dict[str, Any] = {"gpu_memory_utilization": SHARE * gpus if gpus else CPU_SHARE}
+    given: dict[str, Any] = (
+        {"gpu_memory_utilization": SHARE * gpus} if gpus else {"kv_cache_memory_bytes": CPU_CACHE_BYTES}
+    )
     if not reads_pairs and not (model / "modules.json").exists():
         given["pooler_config"] = PoolerConfig(seq_pooling_type="MEAN")  # a bare encoder does not say how it pools
     return AsyncEngineArgs(
@@ -103,5 +126,11 @@ def _arguments(model: Path, gpus: float, reads_pairs: bool) -> AsyncEngineArgs:
     )
 
 
+def _mind(processes: set[psutil.Process]) -> subprocess.Popen[bytes]:
+    """These end when this process does; whoever minds them holds nothing of it but the end of a pipe."""
+    pids = [str(process.pid) for process in processes]
+    return subprocess.Popen([sys.executable, "-S", "-c", MIND, *pids], stdin=subprocess.PIPE, start_new_session=True)
+
+
 def _within(score: float) -> float:
-    return max(0.0, min(1.0, score))
+    return max(0.0, min(1.0, round(score, DECIMALS)))

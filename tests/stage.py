@@ -125,16 +125,18 @@ class Stage:
 
     def surroundings(self, *behaviours: type[Behaviour[Any]], **changes: Any) -> Surroundings:
         """What the ticks of one process share."""
-        faculties = Faculties(
-            self.backend.shelf,
-            self,
-            PRICES,
-            PolicyConfig(advisor_enabled=False),
-            Keeper(self.backend.blocks),
-            self.bench,
-            self.backend.placements,
-            journals=self.backend.journals,
-            **self.faculties,
+        faculties = self.equipped(
+            Faculties(
+                self.backend.shelf,
+                self,
+                PRICES,
+                PolicyConfig(advisor_enabled=False),
+                Keeper(self.backend.blocks),
+                self.bench,
+                self.backend.placements,
+                journals=self.backend.journals,
+                **self.faculties,
+            )
         )
         around = Surroundings(
             store=self.backend.store,
@@ -144,6 +146,10 @@ class Stage:
             make_mind=lambda adopted, before, journal, inbox: ThinkingMind(faculties, adopted, before, journal, inbox),
         )
         return replace(around, **changes)
+
+    def equipped(self, faculties: Faculties) -> Faculties:
+        """What ticks think with; a stage of another kind puts something around it."""
+        return faculties
 
     async def call(self, request: ModelRequest) -> ModelCallResult:
         """The pager of every tick here, whoever it is by now."""

@@ -179,6 +179,7 @@ class ClusterGround:
             "MAESTRO_HOME": str(self.home),
             "MAESTRO_REDIS_URL": self.url,
             "MAESTRO_DASHBOARD_PORT": "0",
+            "MAESTRO_PANE": "off",
             "MAESTRO_BEHAVIOURS": "maestro.chaos.workload",
             "MAESTRO_LEASE_MS": str(self.lease_ms),
             "MAESTRO_POOL_SIZE": str(self.pool_size),

@@ -16,10 +16,12 @@ from rich.text import Text
 from maestro.adapters.files.policies import PolicyFile
 from maestro.adapters.litellm.profiles import chains_of
 from maestro.adapters.mcp.shelf import ServerShelf
+from maestro.adapters.otel.seam import check_tracing
 from maestro.adapters.redis import server
 from maestro.adapters.redis.checks import StoreFinding, findings_at
 from maestro.bootstrap import repertoire, store_url
 from maestro.cli.command import Call
+from maestro.cli.index import index_missing
 from maestro.cli.output import Column
 from maestro.cli.tiers import WANTED, without_target
 from maestro.errors import MaestroError
@@ -30,6 +32,7 @@ from maestro.settings import Settings, unknown_environment
 
 PYTHONS = ((3, 11), (3, 12))
 STOLEN = {"litellm": ("1.82.7", "1.82.8")}  # releases that carried a credential stealer (PROMISES 5.8)
+TESTED = {"ray": "2.60"}  # we call some of its functions by names that another line may have changed
 PACKAGES = ("ray", "redis", "pydantic", "litellm")
 
 
@@ -42,6 +45,7 @@ def doctor(call: Call) -> None:
         *_policy(settings),
         *_mcp(settings),
         *_kernel(settings),
+        *_index(settings),
         *_behaviours(settings),
         *_tiers(settings),
         *_store(settings),
@@ -77,11 +81,18 @@ def _settings(settings: Settings) -> Iterator[StoreFinding]:
     yield _tried("home", lambda: str(private_folder(settings.home)), "a private folder", f"chmod 700 {settings.home}")
     if settings.redis_url is None and (settings.home / "redis").exists():
         yield _tried("embedded server", lambda: _embedded(settings), "private files", "take the rights of others away")
+    if settings.otel_endpoint is not None:
+        yield _tried("traces", lambda: _traced(settings), "what sends them is installed", "install the extra otel")
     key = settings.home / "mac.key"
     if settings.mac_key is None and settings.mac_key_file is None and key.exists():
         yield _tried(
             "seal key", lambda: f"{len(read_private(key))} characters in {key}", "a private file", f"chmod 600 {key}"
         )
+
+
+def _traced(settings: Settings) -> str:
+    check_tracing(settings)
+    return f"sent to {settings.otel_endpoint}"
 
 
 def _policy(settings: Settings) -> Iterator[StoreFinding]:
@@ -114,6 +125,14 @@ def _kernel(settings: Settings) -> Iterator[StoreFinding]:
         yield StoreFinding("kernel on Serve", ok, seen, "RUNNING", f"{how}; until then words rank, marked degraded")
 
 
+def _index(settings: Settings) -> Iterator[StoreFinding]:
+    """What the index would miss on this machine: without it fields find nothing that they did not ask for."""
+    if settings.index != "off":
+        missing = index_missing(settings)
+        how = "docs/how-to/find-what-is-near.md"
+        yield StoreFinding("index", not missing, missing or f"made by {settings.index}", "what makes its vectors", how)
+
+
 def _embedded(settings: Settings) -> str:
     """Raises InvalidInput where something of the embedded server is open to others."""
     folder = private_folder(settings.home / "redis")
@@ -129,10 +148,10 @@ def _versions() -> Iterator[StoreFinding]:
     )
     for package in PACKAGES:
         seen = importlib.metadata.version(package)
-        bad = STOLEN.get(package, ())
-        yield StoreFinding(
-            package, seen not in bad, seen, f"not {' or '.join(bad)}" if bad else "any", "install from the lock"
-        )
+        bad, line = STOLEN.get(package, ()), TESTED.get(package)
+        wanted = f"{line}.*" if line else f"not {' or '.join(bad)}" if bad else "any"
+        ok = seen not in bad and (line is None or seen.startswith(f"{line}."))
+        yield StoreFinding(package, ok, seen, wanted, "install from the lock")
 
 
 def _behaviours(settings: Settings) -> Iterator[StoreFinding]:

@@ -12,13 +12,15 @@ from rich.text import Text
 from maestro.adapters.mcp.offered import groups_of, verbs_server
 from maestro.adapters.mcp.served import listening_at, serve_http, url_of
 from maestro.adapters.mcp.servers import McpServers
-from maestro.bootstrap import mcp_servers
+from maestro.bootstrap import mcp_servers, this_user
 from maestro.cli.command import Call
 from maestro.cli.inert import inert
 from maestro.cli.output import Column, Row
 from maestro.client import Maestro
 from maestro.errors import Conflict, InvalidInput, MCPConnectionError
 from maestro.home import private_folder, private_text
+from maestro.runtime.audit import note
+from maestro.runtime.verbs import Installation
 from maestro.tools.servers import Difference, Offers, differences, list_digest
 
 DIGEST_CHARS = 12  # of SHA-256: a server that looks for another list with the same beginning has 2^48 to try
@@ -50,21 +52,23 @@ async def mcp(
     if action == "serve":
         await (_serve(call, may, who) if http is None else _serve_http(call, may, who, http, token_file))
         return
-    servers = mcp_servers(call.settings)
+    if action != "list" and server is None:
+        raise InvalidInput(f"{action} which server?", field="server", hint="see `maestro mcp list`")
+    at = await call.at()
+    servers = mcp_servers(call.settings, at.backend.register)
+    await servers.shelf.refresh()
     if servers.shelf.trouble is not None:
         raise servers.shelf.trouble
     try:
-        if action == "list":
+        if server is None or action == "list":
             _list(call, servers)
             return
-        if server is None:
-            raise InvalidInput(f"{action} which server?", field="server", hint="see `maestro mcp list`")
         servers.shelf.server(server)
         offered = await servers.offers(server)
         if action == "check":
             _checked(call, servers, server, offered)
         else:
-            _approved(call, servers, server, offered, digest)
+            await _approved(call, at, servers, server, offered, digest)
     finally:
         await servers.close()
 
@@ -78,11 +82,16 @@ def _list(call: Call, servers: McpServers) -> None:
             "side_effect": str(spec.side_effect),
             "scopes": list(spec.scopes),
             "description": spec.description,
+            "approved_by": pin.by,
+            "approved_at_ms": pin.at_ms,
         }
         for name, server in servers.shelf.servers.items()
+        if (pin := servers.shelf.pin(name)) is not None
         for tool, spec in ((each, found.spec) for each, found in servers.shelf.tools.items())
         if tool.startswith(f"{name}.")
     ]
+    for name, why in servers.shelf.spoiled.items():
+        call.out.note(f"The approval of {inert(name)} in the store does not count: {inert(why)}")
     quiet = [name for name in servers.shelf.servers if not servers.shelf.approved(name)]
     columns = [
         Column("TOOL", lambda row: inert(str(row["tool"])), whole=True),
@@ -106,7 +115,9 @@ def _checked(call: Call, servers: McpServers, server: str, offered: Offers) -> N
     call.out.record(data, *(lines or [Text(good)]), *([Text(next_step)] if found else []))
 
 
-def _approved(call: Call, servers: McpServers, server: str, offered: Offers, digest: str | None) -> None:
+async def _approved(
+    call: Call, at: Installation, servers: McpServers, server: str, offered: Offers, digest: str | None
+) -> None:
     """What was shown is approved; anything else is not."""
     now = _short(offered)
     if digest is None:
@@ -114,7 +125,8 @@ def _approved(call: Call, servers: McpServers, server: str, offered: Offers, dig
     if digest != now:
         told = f"{server} does not offer what {digest} stands for"
         raise Conflict(told, field="digest", hint=f"look again: `maestro mcp check {server}`")
-    servers.shelf.approve(server, offered)
+    await note(at, "mcp approve", server, digest=list_digest(offered.values()))
+    await servers.shelf.approve(server, offered, this_user(), await at.backend.clock.now_ms())
     usable = [name for name in servers.shelf.tools if name.startswith(f"{server}.")]
     data: dict[str, JsonValue] = {"server": server, "digest": now, "tools": list(usable)}
     call.out.record(data, Text(f"{len(usable)} tools of {server} are approved."))

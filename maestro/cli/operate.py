@@ -14,9 +14,11 @@ import typer
 from pydantic import JsonValue
 from rich.text import Text
 
+from maestro.adapters.otel.seam import check_tracing
 from maestro.bootstrap import install, rehearsed
 from maestro.cli.command import Call
 from maestro.cli.output import Column, facts
+from maestro.cli.pane import keep_place, pane_ready, served
 from maestro.cli.tiers import warnings
 from maestro.errors import InvalidInput, NotFound, Unservable
 from maestro.settings import Settings
@@ -43,8 +45,10 @@ Modules = Annotated[
     ),
 ]
 Port = Annotated[
-    int | None, typer.Option(min=0, max=65535, help="Serve the pane at this port of 127.0.0.1.", show_default=False)
+    int | None,
+    typer.Option(min=0, max=65535, help="Serve the pane at this port of 127.0.0.1; 0: any free.", show_default=False),
 ]
+NoPane = Annotated[bool, typer.Option("--no-pane", help="Serve neither the pane nor the HTTP API.")]
 
 
 def up(
@@ -56,6 +60,7 @@ def up(
         str | None, typer.Option(help="The Ray cluster to use; else a local one.", show_default=False)
     ] = None,
     pane_port: Port = None,
+    no_pane: NoPane = False,
     behaviours: Modules = None,
     accept_holds: Annotated[
         bool, typer.Option("--accept-holds", help="Go on although sleepers would be held under this code.")
@@ -80,26 +85,27 @@ def up(
         pane_port=pane_port,
         behaviours=_joined(behaviours),
     )
+    settings = served(settings, on=not no_pane)
+    check_tracing(settings)
     for warning in warnings(settings):
         call.out.note(warning)
     call.out.note("Starting what is missing; this takes up to a minute.")
     info = installation.up_and_kept(settings, accept_holds, accept_older_store)
     store = settings.redis_url or f"embedded, below {settings.home / 'redis'}"
     told: dict[str, JsonValue] = {**info, "store": store, "home": str(settings.home), "warnings": [*warnings(settings)]}
-    told["pane"] = None if settings.pane == "off" else asyncio.run(_link(settings))
+    told |= _pane_of(settings)
     call.out.record(told, facts(_up_lines(told)))
     if redis_url is not None:
         call.out.note(f"The other commands find this store with MAESTRO_REDIS_URL={settings.redis_url}")
 
 
 def _up_lines(told: Mapping[str, JsonValue]) -> list[tuple[str, str | Text]]:
-    pane = f"{told['pane']} (once, within ten minutes; later `maestro login`)"
     return [
         ("ready", "started" if told["started"] else "ran already"),
         ("store", str(told["store"])),
         ("Ray", str(told["address"])),
         ("dashboard", str(told["dashboard_url"] or "where the cluster was started")),
-        *([] if told["pane"] is None else [("pane", pane)]),
+        *([] if told["pane_state"] is None else [("pane", _pane_words(told))]),
         ("next", "maestro start literature --goal 'what you want to know'"),
     ]
 
@@ -155,14 +161,33 @@ async def rehearse(call: Call, behaviours: Modules = None) -> None:
         raise Unservable(f"{few} of {tried.sleepers:,} would fail", field="behaviours", hint=hint)
 
 
-def demo(call: Call) -> None:
+def demo(
+    call: Call,
+    pane: Annotated[
+        bool, typer.Option("--pane", help="Show it in the researcher pane, too, and let me approve.")
+    ] = False,
+) -> None:
     """The main job, offline, from nothing, in under two minutes; exit 0 only if every step really happened."""
     if importlib.util.find_spec(STORY) is None:
         raise NotFound("the demo is not part of this installation", hint="install the whole wheel")
-    tell: Callable[[Settings], int] = importlib.import_module(STORY).main
-    status = tell(call.settings)
+    tell: Callable[[Settings, bool], int] = importlib.import_module(STORY).main
+    status = tell(call.settings, pane)
     if status:
         raise typer.Exit(status)
+
+
+def _pane_of(settings: Settings) -> dict[str, JsonValue]:
+    """A link that lets a browser in, once, and what Serve says of the pane; nothing where none is served."""
+    seen = pane_ready(settings)
+    if seen is None:
+        return {"pane": None, "pane_state": None}
+    keep_place(settings, str(seen["url"]))
+    return {"pane": asyncio.run(_link(settings)), "pane_state": f"{seen['state']} {seen['message']}".strip()}
+
+
+def _pane_words(told: Mapping[str, JsonValue]) -> str:
+    rest = "" if told["pane_state"] == "RUNNING" else f"; {told['pane_state']}, `maestro status` tells when it answers"
+    return f"{told['pane']} (once, within ten minutes; later `maestro login`){rest}"
 
 
 async def _link(settings: Settings) -> str:

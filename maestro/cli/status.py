@@ -16,6 +16,7 @@ from rich.text import Text
 from maestro.adapters.redis.checks import facts_of
 from maestro.bootstrap import store_url
 from maestro.cli.command import Call
+from maestro.cli.index import index_line, index_told
 from maestro.cli.inert import inert
 from maestro.cli.kernel import kernel_line, kernel_told
 from maestro.cli.mesh import source_row
@@ -167,6 +168,7 @@ async def _told_by(maestro: Maestro) -> Json:
         "totals": {name: counts[name] for name in TOTALS},
         "mesh": dict(account_of(counts).told()),
         "tool_cache": CacheFigures.of(counts).told(),
+        "index": await index_told(at.backend),
         "sources": [dict(source_row(record)) for record in await at.backend.sources.list()],
     }
 
@@ -254,6 +256,8 @@ def _lines(told: Json) -> Sequence[tuple[str, str | Text]]:
         ),
         ("people", f"{told['waiting']} wait for you: `maestro waits`" if told["waiting"] else "nobody waits for you"),
     ]
+    if told["index"] is not None:
+        lines.append(("index", index_line(_object(told["index"]))))
     if (cached := _cached(_object(told["tool_cache"]))) is not None:
         lines.append(("tools", cached))
     now_ms = told["now_ms"] if isinstance(told["now_ms"], int) else 0

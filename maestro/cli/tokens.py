@@ -9,6 +9,7 @@ from rich.text import Text
 
 from maestro.cli.command import Call
 from maestro.cli.output import Column
+from maestro.cli.pane import place_of
 from maestro.cli.words import moment
 from maestro.errors import InvalidInput
 from maestro.gateway.access import Doorkeeper, TokenNote
@@ -71,7 +72,7 @@ async def login(call: Call) -> None:
 
 async def link_of(at: Installation, settings: Settings) -> str:
     """A link that logs a browser in as whoever runs this installation."""
-    return f"{settings.pane_url}/login?code={await doorkeeper(at).code()}"
+    return f"{place_of(settings)}/login?code={await doorkeeper(at).code()}"
 
 
 def doorkeeper(at: Installation) -> Doorkeeper:

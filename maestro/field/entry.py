@@ -54,6 +54,8 @@ class Provenance(BaseModel):
     tool: str | None = None
     found: Literal["near", "linked"] | None = None
     """How it came into the field, where nobody had asked for it: near the goal, or linked to what is there."""
+    via: str | None = Field(default=None, exclude_if=lambda via: via is None)
+    """By what it is linked (`graph`); left out where nothing is, so that a release that knows none reads it too."""
 
 
 class Entry(BaseModel):

@@ -20,11 +20,12 @@ from itertools import islice
 
 from maestro.errors import InvalidInput
 from maestro.field.embedding import Embedder, Vector
-from maestro.field.vectors import Header, Kept, Place, Stock, Vectors
+from maestro.field.vectors import Header, IndexTold, Kept, Place, Stock, Vectors
 from maestro.ids import EntryId, Partition
 
 BATCH = 64
 EVERYBODY = ""
+FLOAT_BYTES = 4
 
 Texts = Callable[[Sequence[Place]], Awaitable[Mapping[EntryId, str]]]
 """The texts that the log still has."""
@@ -116,14 +117,28 @@ class Index:
     def __len__(self) -> int:
         return len(self._places)
 
+    def told(self) -> IndexTold:
+        return IndexTold(
+            header=self.header,
+            texts=len(self),
+            size_bytes=FLOAT_BYTES * self.header.dims * len(self._serving.vectors),
+            reached=dict(self._reached),
+            coming=None if self._coming is None else self._coming.header,
+        )
+
     def reached(self, partition: Partition) -> str:
         """Up to which event the log of a partition is in the index."""
         return self._reached.get(partition, "")
 
     def scope_of(self, name: EntryId) -> str | None:
         """Whose affair it is; None for what is not in the index."""
+        known = self.document(name)
+        return None if known is None else known[1].scope
+
+    def document(self, name: EntryId) -> tuple[int, Place] | None:
+        """Its number, and where it stands; None for what is not in the index."""
         number = self._numbers.get(name)
-        return None if number is None else self._places[number].scope
+        return None if number is None else (number, self._places[number])
 
     async def add(self, documents: Sequence[Document], partition: Partition, reached: str) -> int:
         """The log of a partition is in the index up to `reached`; returns how many of `documents` were new."""

@@ -24,6 +24,7 @@ from maestro.field.ranker import Rankable
 
 APP = "context-kernel"
 """Under which name Serve lists it."""
+TIME_LIMIT_MS = 5_000
 Engine = Literal["local", "torch", "vllm"]
 WHICH_WEIGHTS = "what `cat *.safetensors | sha256sum` says in that folder"
 
@@ -49,7 +50,7 @@ class KernelOptions(BaseModel):
     """Of one caller; beyond these it is refused at once and goes on with the ranks it has."""
     batch: Annotated[int, Field(ge=1, le=1_024)] = 64
     """Candidates that the engine is given at once; between two batches the time limit is looked at."""
-    time_limit_ms: Annotated[int, Field(ge=10, le=60_000)] = 5_000
+    time_limit_ms: Annotated[int, Field(ge=10, le=60_000)] = TIME_LIMIT_MS
     """Of one request whose caller does not give it up himself; the projector does, after `kernel_deadline_ms`."""
 
     @field_validator("model", "revision")

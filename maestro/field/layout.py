@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from maestro.continuation.goal import GoalFrame
-from maestro.field.entry import Entry, EntryState, SourceKind
+from maestro.field.entry import Entry, EntryState, Provenance, SourceKind
 from maestro.field.manifest import Part, estimate_tokens
 from maestro.field.project import Weighed
 from maestro.field.views import View, one_line, written
@@ -122,7 +122,17 @@ def reason_of(weighed: Weighed) -> str:
     entry = weighed.entry
     if entry.state is EntryState.PINNED:
         return "pinned"
-    found = f", {entry.provenance.found} the goal" if entry.provenance.found else ""
+    found = _how_found(entry.provenance)
     degraded = ", ranked while the ranker was away" if entry.degraded else ""
     others = f", stands for {' '.join(weighed.stands_for)}" if weighed.stands_for else ""
     return f"score {entry.score:.2f}, reinforced {entry.reinforcements} times{found}{degraded}{others}"
+
+
+def _how_found(came: Provenance) -> str:
+    match came.found:
+        case None:
+            return ""
+        case "near":
+            return ", near the goal"
+        case "linked":
+            return f", linked by {came.via}"

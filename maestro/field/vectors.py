@@ -50,6 +50,21 @@ class Kept(BaseModel):
     places: Mapping[int, Place]
 
 
+class IndexTold(BaseModel):
+    """What an index says of itself, for people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    header: Header
+    texts: int
+    size_bytes: int
+    """Of the vectors, in memory and on disk."""
+    reached: Mapping[int, str]
+    """Partition -> up to which event its log was read."""
+    coming: Header | None = None
+    """Of the vectors that are being made in place of these."""
+
+
 class Vectors(Protocol):
     """One set."""
 

@@ -24,6 +24,7 @@ from maestro.errors import MaestroError
 from maestro.gateway.access import Doorkeeper
 from maestro.gateway.directory import Directory, keep_minding
 from maestro.gateway.door import LOOPBACK, Door
+from maestro.gateway.found import Discoveries
 from maestro.gateway.gate import Gate, Plant, Spending
 from maestro.gateway.pace import Pace
 from maestro.gateway.problems import Gap, headers_of, problem, status_of
@@ -51,6 +52,8 @@ class Terms:
     """The built files of the pane."""
     secure: bool = False
     """Behind TLS."""
+    four_eyes: tuple[str, ...] = ()
+    """Patterns of actions that need a second person: `maestro.gateway.eyes`."""
     pace: Pace | None = None
     poll_s: float = POLL_S
     mounts: Sequence[BaseRoute] = ()
@@ -93,7 +96,9 @@ def inner(at: Installation, terms: Terms, spending: Spending | None = None, aske
     """The application without its door: for its OpenAPI file, and for whoever looks at its routes."""
     directory = Directory(at)
     doorkeeper = Doorkeeper(at.backend.register, at.backend.clock, at.tenant)
-    gate = Gate(at, doorkeeper, directory, Tail(at, directory), spending, asked, secure=terms.secure)
+    found = Discoveries(at, directory)
+    tail = Tail(at, directory, found)
+    gate = Gate(at, doorkeeper, directory, tail, found, spending, asked, four_eyes=terms.four_eyes, secure=terms.secure)
 
     @contextlib.asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:

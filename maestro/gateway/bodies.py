@@ -15,7 +15,8 @@ from maestro.gateway.problems import Malformed
 
 MAX_DEPTH = 64
 MAX_BYTES = 1_000_000
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""To its end, or to the end of a body that ends within it; possessive, so that each byte is looked at once."""
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 

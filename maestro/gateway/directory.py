@@ -23,6 +23,7 @@ from maestro.gateway.wishes import Filter
 from maestro.ids import ContinuationId, HolderId
 from maestro.runtime import verbs
 from maestro.runtime.verbs import Installation
+from maestro.tick.records import Glance
 
 STALE_S = 1.0
 AT_ONCE = 256  # looks that are asked together
@@ -58,25 +59,33 @@ class Directory:
             cids = list(reversed(await self.at.backend.records.ids(partition)))
             for first in range(0, len(cids), AT_ONCE):
                 await self.refresh([cid for cid in cids[first : first + AT_ONCE] if cid not in self.lines])
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # a store in memory never waits
         self.complete = True
 
     async def refresh(self, cids: Collection[ContinuationId]) -> list[Line]:
         """The lines of `cids` are as the store says now; those that are there."""
-        looks = [self.at.backend.records.glance(cid) for cid in cids]
-        found = []
-        for cid, glance in zip(cids, await asyncio.gather(*looks), strict=True):
-            if glance is None:
-                self._remove(cid)
-                continue
-            try:
-                line = line_of(glance, self.at.seal, self.at.tenant)
-            except IntegrityError as error:
-                log.warning("a damaged continuation", cid=cid, error=error.message)
-                line = Line.damaged(glance, error.message)
-            self._put(line)
-            found.append(line)
+        wanted, found = list(cids), []
+        for first in range(0, len(wanted), AT_ONCE):
+            stretch = wanted[first : first + AT_ONCE]
+            for cid, glance in zip(stretch, await asyncio.gather(*map(self._glance, stretch)), strict=True):
+                if glance is None:
+                    self._remove(cid)
+                else:
+                    found.append(self._line(glance))
+                    self._put(found[-1])
+            if first:
+                await asyncio.sleep(0)
         return found
+
+    async def _glance(self, cid: ContinuationId) -> Glance | None:
+        return await self.at.backend.records.glance(cid)
+
+    def _line(self, glance: Glance) -> Line:
+        try:
+            return line_of(glance, self.at.seal, self.at.tenant)
+        except IntegrityError as error:
+            log.warning("a damaged continuation", cid=glance.cid, error=error.message)
+            return Line.damaged(glance, error.message)
 
     async def fresh(self, cids: Collection[ContinuationId]) -> list[Line]:
         """The lines of `cids`, none of them older than STALE_S."""

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from maestro.errors import ContinuationNotFoundError
 from maestro.gateway.access import Asker, Doorkeeper, Right
 from maestro.gateway.directory import Directory
+from maestro.gateway.found import Discoveries
 from maestro.gateway.problems import NotAllowed, NotReady, NotWelcome
 from maestro.gateway.tail import Tail
 from maestro.ids import ContinuationId, partition_of
@@ -50,12 +51,15 @@ class Gate:
     doorkeeper: Doorkeeper
     directory: Directory
     tail: Tail
+    found: Discoveries
     spending: Spending | None = None
     plant: Plant | None = None
     present: Counter[str] = field(default_factory=Counter)
     """Names of those who hold a control channel open."""
     watched: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(continuation, name) of those who hold its stream open."""
+    four_eyes: tuple[str, ...] = ()
+    """Patterns of actions that somebody else has to approve than who set them going: `maestro.gateway.eyes`."""
     secure: bool = False
     """True behind TLS: cookies are for TLS alone."""
 

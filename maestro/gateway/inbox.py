@@ -1,10 +1,12 @@
 """The inbox: everything that people are asked, one item each, with what happens when nobody answers.
 
-Pure. The rows are what the store keeps of those who wait for people (`maestro.tick.telling`).
+Pure. What is asked is cheap to go through (`asked_in`); an item (`item_of`) is made of those that are told. The rows
+are what the store keeps of those who wait for people (`maestro.tick.telling`).
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,24 +17,49 @@ from maestro.gateway.tidings import WaitItem
 from maestro.ids import ContinuationId
 
 SEPARATOR = "~"
+Kind = Literal["question", "approval", "budget", "disagreement", "held"]
+KINDS: Mapping[str, tuple[Kind, str]] = {
+    "user_reply": ("question", "question_id"),
+    "approval_resolution": ("approval", "approval_id"),
+    "budget": ("budget", "resource"),
+}
+"""Type of a wait -> the kind of its item, and which of its fields names it."""
 _WAIT: TypeAdapter[WaitFor] = TypeAdapter(WaitFor)
-Asked = Mapping[str, Any]
+Row = Mapping[str, Any]
 
 
-def items_of(row: Asked, line: Line | None) -> Iterator[WaitItem]:
-    """The items of one continuation."""
-    about: dict[str, Any] = {
-        "continuation": row["id"],
-        "name": None if line is None else line.name,
-        "behaviour": row["behaviour"],
-        "goal": "" if line is None else line.goal,
-    }
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One thing that a person is asked."""
+
+    id: str
+    kind: Kind
+    row: Row
+    part: Row
+    """The wait; empty of one that is held."""
+
+    @property
+    def cid(self) -> ContinuationId:
+        return ContinuationId(self.row["id"])
+
+    @property
+    def order(self) -> tuple[bool, int, str]:
+        """The soonest timeout first; then what has been asked for longest."""
+        until_ms = self.part.get("expires_at_ms")
+        return until_ms is None, until_ms or self.since_ms, self.id
+
+    @property
+    def since_ms(self) -> int:
+        return int(self.part.get("opened_ms") or self.row["since_ms"])
+
+
+def asked_in(row: Row) -> Iterator[Asked]:
+    """What one continuation asks."""
     if row["hold"] is not None:
-        about |= {"since_ms": row["since_ms"], "until_ms": None, "on_timeout": None, "then": ""}
-        id_ = f"{row['id']}{SEPARATOR}{row['hold']}"
-        yield WaitItem(id=id_, kind="held", question=row["reason"], verbs=["thaw", "kill"], **about)
+        yield Asked(f"{row['id']}{SEPARATOR}{row['hold']}", "held", row, {})
     for part in row["asked"]:
-        yield _item(part, row, about)
+        kind, name = KINDS.get(part["type"], ("disagreement", "question_id"))
+        yield Asked(f"{row['id']}{SEPARATOR}{part.get(name) or part['type']}", kind, row, part)
 
 
 def named(id_: str) -> tuple[ContinuationId, str]:
@@ -41,39 +68,45 @@ def named(id_: str) -> tuple[ContinuationId, str]:
     return ContinuationId(cid), what
 
 
-def _item(part: Asked, row: Asked, about: Asked) -> WaitItem:
+def item_of(asked: Asked, line: Line | None) -> WaitItem:
+    """What is told of it."""
+    row, part = asked.row, asked.part
     until_ms = part.get("expires_at_ms")
     told: dict[str, Any] = {
-        **about,
-        "since_ms": part.get("opened_ms") or row["since_ms"],
+        "continuation": row["id"],
+        "name": None if line is None else line.name,
+        "behaviour": row["behaviour"],
+        "goal": "" if line is None else line.goal,
+        "since_ms": asked.since_ms,
         "until_ms": until_ms,
         "on_timeout": part.get("on_timeout") if until_ms else None,
-        "then": _then(part),
+        "then": _then(part) if part else "",
         "escalated": part.get("escalated", 0),
     }
-    match part["type"]:
-        case "user_reply":
-            kind, name, verbs = "question", part["question_id"], ["reply", "kill"]
-            told["question"] = part["question"]
-        case "approval_resolution":
-            kind, name, verbs = "approval", part["approval_id"], ["approve", "deny", "kill"]
+    return WaitItem(id=asked.id, kind=asked.kind, **told, **_particulars(asked))
+
+
+def _particulars(asked: Asked) -> dict[str, Any]:
+    """What only items of its kind tell, and what may be done."""
+    row, part = asked.row, asked.part
+    match asked.kind:
+        case "held":
+            return {"question": row["reason"], "verbs": ["thaw", "kill"]}
+        case "question":
+            return {"question": part["question"], "verbs": ["reply", "kill"]}
+        case "approval":
             seen = {key: part[key] for key in ("action", "arguments", "binding", "notified")}
-            told |= {"question": f"approve: {part['action']}", "approvers": list(part["approvers"]), **seen}
+            about = {"question": f"approve: {part['action']}", "approvers": list(part["approvers"]), **seen}
+            return {**about, "verbs": ["approve", "deny", "kill"]}
         case "budget":
-            kind, name, verbs = "budget", part["resource"], ["rebudget", "kill"]
-            told |= {"question": _wanted(part), "resource": name, "asked_amount": part["asked"]}
-            told["free_amount"] = part["free"]
-        case _:
-            kind, name, verbs = "disagreement", str(part.get("question_id") or part["type"]), ["reply", "kill"]
-            told["question"] = str(part.get("question") or row["reason"])
-    return WaitItem(id=f"{row['id']}{SEPARATOR}{name}", kind=kind, verbs=verbs, **told)  # type: ignore[arg-type]
+            wanted = f"needs {part['asked']} {part['resource']}, has {part['free']}"
+            amounts = {"asked_amount": part["asked"], "free_amount": part["free"]}
+            return {"question": wanted, "resource": part["resource"], **amounts, "verbs": ["rebudget", "kill"]}
+        case "disagreement":
+            return {"question": str(part.get("question") or row["reason"]), "verbs": ["reply", "kill"]}
 
 
-def _wanted(part: Asked) -> str:
-    return f"needs {part['asked']} {part['resource']}, has {part['free']}"
-
-
-def _then(part: Asked) -> str:
+def _then(part: Row) -> str:
     """What happens when its time is over, in the words of `maestro why`."""
     try:
         told = patience(_WAIT.validate_python(dict(part)))

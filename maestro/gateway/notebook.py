@@ -1,24 +1,31 @@
 """The notebook: findings with their provenance, and what people hold of them: accepted, rejected, in which order, why.
 
-Invariants: a finding never changes; a mark lies beside it, in the register, and is somebody's. One that a later finding
-supersedes is shown as superseded, unless a person has said otherwise.
+Invariants: a finding never changes; a mark lies beside it, in the register, and is somebody's; one that a later finding
+supersedes is shown as superseded, unless a person has said otherwise; however many there are, only those of a page are
+made into what is told.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import asyncio
+import heapq
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from maestro.errors import NotFound
+from maestro.errors import InvalidInput, NotFound
 from maestro.gateway.access import Asker
+from maestro.gateway.directory import BREATH
+from maestro.gateway.found import Found
 from maestro.gateway.gate import Gate
-from maestro.gateway.lines import Line
-from maestro.gateway.tidings import FindingSeen, FindingStatus, Mark
-from maestro.ids import ContinuationId, check_continuation_id
-from maestro.pane import views
+from maestro.gateway.tidings import FindingSeen, FindingStatus, Mark, Notebook
+from maestro.ids import ContinuationId
 
 KIND = "finding"
-Found = Mapping[str, Any]
+_ID = re.compile(r"(?P<by>[0-9a-hjkmnp-tv-z]{22}-[0-9a-z]{1,4}):\d{1,16}:\d{1,16}")
+Place = tuple[float, str]
+"""Of the notebook: a number, and the id where two have the same."""
+Page = tuple[list[FindingSeen], int, Place | None]
 
 
 class MarkNote(BaseModel):
@@ -32,27 +39,86 @@ class MarkNote(BaseModel):
     by: str
 
 
-async def findings(gate: Gate, asker: Asker, root: ContinuationId | None = None) -> list[FindingSeen]:
-    """All that may be seen, in notebook order: the newest first, but where a person has put one elsewhere."""
-    roots = [root] if root is not None else list(dict.fromkeys(line.root for line in gate.directory.lines.values()))
-    lines: list[bytes] = []
-    for one in roots:
-        lines += await gate.at.backend.records.findings(one)
-    marks = {
-        name: MarkNote.model_validate_json(note) for name, note in (await gate.at.backend.register.all(KIND)).items()
-    }
-    found = [one for one in views.findings(lines) if gate.directory.within(_by(one), asker.subtree)]
-    over = {str(one["supersedes"]) for one in found if one.get("supersedes")}
-    seen = [_seen(one, marks.get(str(one["id"])), gate.directory.lines.get(_by(one)), over) for one in found]
-    return sorted(seen, key=lambda one: (-one.at_ms if one.place is None else one.place, one.id))
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A finding, and what people hold of it."""
+
+    found: Found
+    mark: MarkNote | None
+    superseded: bool
+
+    @property
+    def id(self) -> str:
+        return str(self.found["id"])
+
+    @property
+    def by(self) -> ContinuationId:
+        return ContinuationId(str(self.found["continuation"]))
+
+    @property
+    def status(self) -> FindingStatus:
+        plain: FindingStatus = "superseded" if self.superseded else "new"
+        return plain if self.mark is None else self.mark.status or plain
+
+    @property
+    def place(self) -> tuple[float, str]:
+        """Where it stands: the newest first, but where a person has put one elsewhere."""
+        put = None if self.mark is None else self.mark.place
+        return -float(self.found["at_ms"]) if put is None else put, self.id
+
+    @property
+    def text(self) -> str:
+        """What is searched in."""
+        note = "" if self.mark is None else self.mark.note
+        return f"{self.found['title']}\n{self.found['body']}\n{note}".casefold()
+
+
+async def held(gate: Gate, asker: Asker, root: ContinuationId | None = None) -> AsyncIterator[Held]:
+    """All findings that may be seen, in no order; those of one family are read from the store."""
+    told = await gate.found.all() if root is None else iter(await gate.found.of(root))
+    notes = await gate.at.backend.register.all(KIND)
+    over: set[str] = set()
+    mine: list[Found] = []
+    for place, one in enumerate(told):
+        if place % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
+        if gate.directory.within(ContinuationId(str(one["continuation"])), asker.subtree):
+            mine.append(one)
+            if one.get("supersedes"):
+                over.add(str(one["supersedes"]))
+    for place, one in enumerate(mine):
+        if place % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
+        note = notes.get(str(one["id"]))
+        yield Held(one, None if note is None else MarkNote.model_validate_json(note), str(one["id"]) in over)
+
+
+async def page(gate: Gate, asker: Asker, asked: Notebook, behind: Place | None) -> Page:
+    """Up to `asked.limit` findings behind that place, how many there are in all, and behind where the rest stands."""
+    root = None if asked.root is None else await gate.find(asker, asked.root)
+    needle = asked.q.casefold() if asked.q else None
+    found = [
+        one
+        async for one in held(gate, asker, root)
+        if asked.status in (None, one.status)
+        and asked.continuation in (None, one.by)
+        and (needle is None or needle in one.text)
+    ]
+    rest = found if behind is None else [one for one in found if one.place > behind]
+    items = heapq.nsmallest(asked.limit, rest, key=lambda one: one.place)
+    last = items[-1].place if len(items) < len(rest) else None
+    return [seen(gate, one) for one in items], len(found), last
 
 
 async def mark(gate: Gate, asker: Asker, id_: str, asked: Mark) -> FindingSeen:
     """The mark of a finding is as asked; what was not said stays.
 
     Raises:
+        InvalidInput: nothing is said.
         NotFound: there is no such finding, or it may not be seen.
     """
+    if not asked.model_fields_set:
+        raise InvalidInput("a mark says something", field="body", hint="send a status, a note or a place")
     before = await _found(gate, asker, id_)
     register = gate.at.backend.register
     known = await register.get(KIND, id_)
@@ -67,33 +133,30 @@ async def mark(gate: Gate, asker: Asker, id_: str, asked: Mark) -> FindingSeen:
 
 
 async def _found(gate: Gate, asker: Asker, id_: str) -> FindingSeen:
-    cid = check_continuation_id(id_.partition(":")[0])
-    line = gate.directory.lines.get(cid)
+    form = _ID.fullmatch(id_)
+    line = None if form is None else gate.directory.lines.get(ContinuationId(form["by"]))
     if line is not None:
-        for one in await findings(gate, asker, line.root):
+        async for one in held(gate, asker, line.root):
             if one.id == id_:
-                return one
+                return seen(gate, one)
     raise NotFound(f"no finding {id_[:60]!r}", field="id", hint="see `GET /v1/findings`")
 
 
-def _by(found: Found) -> ContinuationId:
-    return ContinuationId(str(found["continuation"]))
-
-
-def _seen(found: Found, mark: MarkNote | None, line: Line | None, over: Iterable[str]) -> FindingSeen:
+def seen(gate: Gate, held: Held) -> FindingSeen:
+    """The finding as the API tells it."""
+    found, mark, line = held.found, held.mark, gate.directory.lines.get(held.by)
     calls = found.get("calls") or []
     tiers: Sequence[str] = [str(call["tier"]) for call in calls if isinstance(call, dict) and call.get("tier")]
-    plain: FindingStatus = "superseded" if found["id"] in over else "new"
     told = {name: found.get(name) for name in ("id", "title", "body", "confidence", "supersedes", "rev", "at_ms")}
     return FindingSeen(
         **told,  # type: ignore[arg-type]  # as a tick wrote it: maestro.continuation.finding
         links=list(found["links"]),
         evidence=list(found["evidence"]),
-        status=mark.status or plain if mark else plain,
+        status=held.status,
         note=mark.note if mark else "",
         place=mark.place if mark else None,
         marked_by=mark.by if mark else None,
-        continuation=str(found["continuation"]),
+        continuation=held.by,
         root=str(found["root"]),
         behaviour=str(found["behaviour"]),
         goal="" if line is None else line.goal,

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 MAX_PAGE = 500
-MAX_BULK = 100_000
+MAX_BULK = 10_000  # what one request does within its time; who wants more, asks again
 ROOTS = "none"
 """In place of a parent's id: those that have none."""
 
@@ -285,17 +285,34 @@ class FieldRow(Shape):
     """full, summary, outline, title."""
     score: float | None
     weight: float | None
-    age_ms: int
+    age_ms: int | None
+    """null where it is not kept: of a context as it was."""
     reason: str
     taint: str
     body: str
     entry: dict[str, JsonValue]
 
 
+class Then(Shape):
+    """Of a context as it was: which call saw it."""
+
+    rev: int | None
+    """The tick of that call; null where there was none up to the tick that was asked for."""
+    hash: str | None = None
+    """SHA-256 of its manifest."""
+    tokens: int | None = None
+    """Estimate of the whole request."""
+    left_out: int | None = None
+    """Entries that were offered and had no room."""
+
+
 class FieldSeen(Shape):
     id: str
     items: list[FieldRow]
     at_ms: int
+    """When this was so: now, or when that tick began."""
+    then: Then | None = None
+    """null: now."""
 
 
 class FieldCommands(Shape):

@@ -60,15 +60,30 @@ class Stream:
         if lost is None:
             self.cursor = asked
             return None
+        return await self._gap(lost)
+
+    async def _gap(self, reason: str) -> EventSeen:
+        """What came before its place cannot be told; how things are now, and from where it goes on."""
         counts = (await self.counts()).model_dump()
-        return EventSeen(id="", event="gap", data={"reason": lost, "cursor": str(self.cursor), "counts": counts})
+        return EventSeen(id="", event="gap", data={"reason": reason, "cursor": str(self.cursor), "counts": counts})
 
     async def counts(self) -> Counts:
         """How many continuations it may tell of, in each group."""
         return (await self.gate.directory.counted(Filter(), self.asker.subtree))[0]
 
     async def next(self, limit: int = 500) -> list[EventSeen]:
-        """What comes next, if there is anything; its place moves with it. A fact half told is told to its end."""
+        """What comes next, if there is anything; its place moves with it.
+
+        What the store drops while it is being read back is a gap, and nothing behind it is told before.
+        """
+        before, told = self.cursor, await self._next(limit)
+        if self.gate.tail.remembers(before) or (lost := await self.gate.tail.lost(before)) is None:
+            return told
+        self.cursor = self.gate.tail.cursor
+        return [await self._gap(lost)]
+
+    async def _next(self, limit: int) -> list[EventSeen]:
+        """A fact half told is told to its end."""
         told: list[EventSeen] = []
         for part in [Partition(self.cursor.part)] if self.cursor.told else partitions(self.gate.at):
             for fact in await self.gate.tail.behind(part, self.cursor.places[part], limit):
@@ -80,7 +95,7 @@ class Stream:
     @property
     def is_too_slow(self) -> bool:
         """True when it fell so far behind that what comes next is not remembered here any more."""
-        behind = any(self.gate.tail.has_forgotten(part, self.cursor.places[part]) for part in partitions(self.gate.at))
+        behind = not self.gate.tail.remembers(self.cursor)
         if not behind:
             self._live = True
         return behind and self._live

@@ -1,7 +1,8 @@
 """The tail of the feed: one reader per process, from which every stream is told; first the directory is up to date.
 
-Invariants: whoever is told of a fact finds a line in the directory that is not older; a fact is told at its position
-and in the order of its partition; what is older than the tail remembers is read from the store while that keeps it.
+Invariants: whoever is told of a fact finds a line in the directory, and findings, that are not older; a fact is told at
+its position and in the order of its partition; what is older than the tail remembers is read from the store, as long
+as that keeps it.
 What is not here: what of it a client is told (`maestro.gateway.events`), and to whom (`maestro.gateway.streams`).
 """
 
@@ -15,8 +16,10 @@ import orjson
 import structlog
 
 from maestro.errors import StoreError
+from maestro.gateway.beginnings import Beginnings
 from maestro.gateway.directory import Directory
 from maestro.gateway.events import START, Cursor, order_of
+from maestro.gateway.found import Discoveries
 from maestro.ids import ContinuationId, Partition
 from maestro.runtime.verbs import Installation, partitions
 from maestro.tick.records import Fact
@@ -42,11 +45,13 @@ class Tail:
 
     at: Installation
     directory: Directory
+    found: Discoveries
     cursor: Cursor = field(init=False)
     read: int = 0
     """Facts since it began."""
     moves: int = 0
     """How often somebody began or ended thinking since it began."""
+    beginnings: Beginnings = field(init=False)
     _ring: list[deque[Seen]] = field(init=False)
     _floor: list[str] = field(init=False)
     """Behind which position the ring of each partition is whole."""
@@ -56,11 +61,13 @@ class Tail:
 
     def __post_init__(self) -> None:
         self.cursor = Cursor((START,) * self.at.backend.partitions)
+        self.beginnings = Beginnings(self.at)
         self._ring = [deque() for _ in self.cursor.places]
         self._floor = list(self.cursor.places)
 
     async def begin(self) -> None:
         """What comes from now on is read; what came before, only for whoever asks for it."""
+        await self.beginnings.begin()
         newest = [(await self.at.backend.records.span(p))[1] for p in partitions(self.at)]
         self.cursor, self._floor = Cursor(tuple(newest)), newest
 
@@ -75,9 +82,13 @@ class Tail:
             facts = await self.at.backend.records.feed(part, self.cursor.places[part], BATCH)
             if not facts:
                 continue
+            if self.cursor.places[part] == START:
+                await self.beginnings.heard(part, facts[0].position)
             seen = [_read(fact) for fact in facts]
             cids = dict.fromkeys(ContinuationId(cid) for one in seen for cid in _about(one.body))
             await self.directory.refresh(list(cids))
+            for one in seen:
+                self.found.heard(one.body)
             self._remember(part, seen)
             count += len(seen)
         if count:
@@ -119,6 +130,10 @@ class Tail:
         """True when what stands behind `position` is not all remembered here any more."""
         return order_of(position) < order_of(self._floor[part])
 
+    def floor(self, part: Partition) -> str:
+        """Behind which position all is remembered here."""
+        return self._floor[part]
+
     async def behind(self, part: Partition, position: str, limit: int = BATCH) -> Sequence[Seen]:
         """The facts behind `position`, oldest first, as far as they were told here."""
         if self.has_forgotten(part, position):
@@ -132,6 +147,10 @@ class Tail:
             found.append(one)
         return found[::-1][:limit]
 
+    def remembers(self, cursor: Cursor) -> bool:
+        """True when all that came behind `cursor` can be told without the store."""
+        return not any(self.has_forgotten(part, cursor.places[part]) for part in partitions(self.at))
+
     async def lost(self, cursor: Cursor) -> str | None:
         """Why a client cannot be told all that came behind `cursor`: `trimmed` or `future`; None where it can."""
         for part in partitions(self.at):
@@ -139,7 +158,9 @@ class Tail:
             oldest, newest = await self.at.backend.records.span(part)
             if place > order_of(newest):
                 return "future"
-            if place != (0, 0) and place < order_of(oldest):
+            if place != order_of(START) and place < order_of(oldest):
+                return "trimmed"
+            if place == order_of(START) and self.beginnings.is_gone(part, oldest):
                 return "trimmed"
         return None
 

@@ -37,11 +37,20 @@ class WaitItem(Shape):
     verbs: list[Literal["reply", "approve", "deny", "rebudget", "thaw", "kill"]]
     """What may be done, in the order to offer it."""
     decided_by: str | None = None
+    delegated_to: str | None = None
+    """Who is meant to answer; whoever may answer still may."""
+    delegated_by: str | None = None
+    words: str = ""
+    """What was said with the hand-over."""
+    snoozed_until_ms: int | None = None
+    """Until when whoever asks has put it off."""
 
 
 class Waits(Shape):
     items: list[WaitItem]
     total: int
+    snoozed: int = 0
+    """How many more whoever asks has put off."""
 
 
 class Answer(Shape):
@@ -123,7 +132,9 @@ class CostRow(Shape):
 class Costs(Shape):
     by: list[CostKey]
     items: list[CostRow]
-    """The dearest first."""
+    """The dearest first, 2,000 at most."""
+    left_out: int = 0
+    """Rows that were cheaper than all of these; the sums below have them."""
     total_usd_micros: int
     ledger_usd_micros: int
     open_usd_micros: int
@@ -249,6 +260,19 @@ class Events(Shape):
     items: list[EventSeen]
     cursor: str
     """Give it back as `after`."""
+
+
+class Spoken(Shape):
+    """A streamed answer, as far as it is written."""
+
+    id: str
+    text: str
+    """The whole, or what was told of it here."""
+    whole: bool
+    items: list[dict[str, JsonValue]]
+    """`piece`, `reset`, `answer`: as the stream tells them."""
+    cursor: str
+    """Give it back as `after`: the next begins there."""
 
 
 class Gone(Shape):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 
 from maestro.gateway.shapes import (
+    MAX_BULK,
     MAX_PAGE,
     Amounts,
     Cid,
@@ -94,6 +95,16 @@ class Decide(Shape):
     """For approve: the arguments in place of those that were asked."""
 
 
+class Snooze(Shape):
+    for_s: Annotated[int, Field(ge=60, le=30 * 86_400)]
+
+
+class Delegate(Shape):
+    to: Label
+    """The name of a token, or of whoever is told otherwise."""
+    words: Words = ""
+
+
 class Done(Shape):
     """A verb was accepted: what it orders is durable."""
 
@@ -138,7 +149,7 @@ class Bulk(Shape):
     """One verb on many: by `ids` or by `filter`."""
 
     verb: SteeringVerb
-    ids: Annotated[list[Cid], Field(max_length=10_000)] | None = None
+    ids: Annotated[list[Cid], Field(max_length=MAX_BULK)] | None = None
     filter: Filter | None = None
     dry_run: bool = False
     """Only count; nothing happens."""

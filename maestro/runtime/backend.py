@@ -1,7 +1,7 @@
 """A backend: every port of one store, bound to one tenant. An adapter hands out one such value, and nothing else."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from maestro.budget.accounts import Accounts
 from maestro.clock import Clock
@@ -25,6 +25,7 @@ from maestro.tick.records import Records
 from maestro.tick.steering import Steering
 from maestro.tick.store import Store
 from maestro.tools.calls import ToolRecords
+from maestro.tools.room import ArtifactRoom, Uncounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,4 @@ class Backend:
     audit: AuditLog
     close: Callable[[], Awaitable[None]]
     """Ends connections; what is stored stays."""
+    room: ArtifactRoom = field(default_factory=Uncounted)

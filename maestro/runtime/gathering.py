@@ -1,7 +1,8 @@
-"""Looking for what is near a goal though nobody asked for it: the source `vector` of every field.
+"""Looking for what nobody asked for: what is near a goal, and what is linked with what matters to it.
 
-    events told -> followed into the index                 a field that is about to be read asks -> its goal is looked
-                                                           for in the index -> what is new to it is ranked and shelved
+    events told -> followed into index and graph           a field that is about to be read asks -> its goal is looked
+                                                           for in the index -> what is new to it is ranked; from the
+                                                           best of the field along the graph -> ranked, and shelved
 
 Invariants:
 - a field is looked through when somebody reads it and something was told since, never while its owner sleeps; bursts
@@ -9,31 +10,35 @@ Invariants:
 - what is found wakes nobody, and is as old as it is;
 - findings are found by their family, everything else by all of the tenant.
 
-What is not here: the index itself (`maestro.field.index`), and what subscriptions bring (`loops.Projector`).
+What is not here: the index itself (`maestro.field.index`), the graph (`linking`), and what subscriptions bring
+(`loops.Projector`).
 Source: spec/03 sections 3, 4 and 10.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import structlog
 from pydantic import ValidationError
 
 from maestro.continuation.checkpoint import Checkpoint
 from maestro.continuation.envelope import Seal
+from maestro.continuation.goal import GoalFrame
 from maestro.field.decay import EVICT_FLOOR, half_life_ms, rank_key
 from maestro.field.embedding import Embedder
-from maestro.field.entry import Entry, entry_id
+from maestro.field.entry import Entry, Provenance, entry_id
 from maestro.field.index import EVERYBODY, Document, Index
-from maestro.field.ranker import Ranker
+from maestro.field.ranker import RELEVANT, Ranker
 from maestro.field.steady import DEADLINE_MS, rank
-from maestro.field.vectors import Header, Place
-from maestro.ids import ContinuationId, EntryId, Partition
+from maestro.field.vectors import Header, IndexTold, Place
+from maestro.ids import ContinuationId, EntryId, Partition, partition_of
 from maestro.mesh.event import Event
 from maestro.runtime.backend import Backend
 from maestro.runtime.entries import FINDING, entry_told_by, finding_told_by
 from maestro.runtime.goals import checkpoints_of
+from maestro.runtime.linking import MOST, SEEDS, Linker
 from maestro.runtime.ports import GATHER, Asked, Shelve
 
 NEAREST = 50  # candidates of one look: more than a prompt shows, so that the ranker has a choice
@@ -63,19 +68,28 @@ class Gatherer:
     gathered: int = 0
     swapping: "asyncio.Task[Header] | None" = field(default=None, init=False)
     """The swap that is under way."""
-    _told: Header | None = field(default=None, init=False)
+    _told: IndexTold | None = field(default=None, init=False)
+
+    @property
+    def linker(self) -> Linker:
+        return Linker(self.backend.gatherings.graph)
 
     async def step(self) -> int:
-        if self._told != self.index.header:
-            self._told = self.index.header
-            await self.backend.gatherings.open(self._told.model)
+        await self._tell()
         self._swap_if_wanted()
         partitions = [Partition(number) for number in range(self.backend.partitions)]
         behind = [await self._follow(partition) for partition in partitions]
         served = [await self._serve(partition) for partition in partitions]
         if self.index.unsaved >= SAVE_AFTER:
             await self.index.save()
+        await self._tell()
         return 0 if any(behind) or any(served) else self.look_ms
+
+    async def _tell(self) -> None:
+        """Fields wait for looks, and people know what the index holds."""
+        if (told := self.index.told()) != self._told:
+            self._told = told
+            await self.backend.gatherings.open(told.model_dump_json())
 
     async def wait(self, pause_ms: int) -> None:
         await self.backend.signals.wait(GATHER, pause_ms)
@@ -101,13 +115,18 @@ class Gatherer:
             return False
         told = [(fact.position, event) for fact in facts if (event := _event(fact.body)) is not None]
         families = await self._families([event for _, event in told])
-        documents = [
-            Document(Place(entry.id, families[event.id], partition, position), _text(entry))
+        entries = [
+            (position, entry, event)
             for position, event in told
             if event.id in families and (entry := entry_told_by(event)) is not None
         ]
+        documents = [
+            Document(Place(entry.id, families[event.id], partition, position), _text(entry))
+            for position, entry, event in entries
+        ]
+        await self.linker.follow(partition, [(entry, event) for _, entry, event in entries])
         self.indexed += await self.index.add(documents, partition, facts[-1].position)
-        await self.index.forget([name for _, event in told if (name := self._overtaken(event, families)) is not None])
+        await self.forget([name for _, event in told if (name := self._overtaken(event, families)) is not None])
         return len(facts) == LOG_BATCH
 
     async def _families(self, told: Sequence[Event]) -> dict[str, str]:
@@ -152,29 +171,56 @@ class Gatherer:
         before = _Look.loads(asked.kept)
         after = before.number if before.goal_version == goal.version else 0
         found = await self.index.near(goal.text, self.nearest, scopes, after)
-        entries = await self._new_to(asked, [near.place for near in found.nearest])
+        came = {each.place: Provenance(found="near") for each in found.nearest}
+        near = await self._ranked(asked, goal, came)
+        linked = await self._ranked(asked, goal, await self._linked(asked, near, came, scopes, after))
+        kept = _Look(found.newest, goal.version).dumps()
+        shelved = [_shelve(entry) for entry in (*near, *linked) if entry.score >= EVICT_FLOOR]
+        self.gathered += await self.backend.gatherings.gathered(asked, kept, shelved)
+
+    async def _ranked(self, asked: Asked, goal: GoalFrame, came: Mapping[Place, Provenance]) -> list[Entry]:
+        """The entries at these places that are new to the field, with their scores and how they came."""
+        entries = await self._new_to(asked, came)
         ranking = await rank(self.ranker, goal, entries, deadline_ms=self.deadline_ms)
         self.ranked += len(entries)
         marks = {"degraded": ranking.degraded is not None}
-        scored = [
-            entry.model_copy(update={"score": score, **marks})
-            for entry, score in zip(entries, ranking.scores, strict=True)
-            if score >= EVICT_FLOOR
-        ]
-        kept = _Look(found.newest, goal.version).dumps()
-        self.gathered += await self.backend.gatherings.gathered(asked, kept, [_shelve(entry) for entry in scored])
+        pairs = zip(entries, ranking.scores, strict=True)
+        return [entry.model_copy(update={"score": score, **marks}) for entry, score in pairs]
 
-    async def _new_to(self, asked: Asked, places: Sequence[Place]) -> list[Entry]:
+    async def _linked(
+        self, asked: Asked, near: Sequence[Entry], known: Collection[Place], scopes: Collection[str], after: int
+    ) -> Mapping[Place, Provenance]:
+        """What is linked with what matters: the top of the field, and what was found near and is worth a wake.
+
+        Of two that are linked, one is new since the last look.
+        """
+        top = await self.backend.shelf.top(asked.cid, SEEDS, await self.backend.clock.now_ms())
+        best = sorted((entry for entry in near if entry.score >= RELEVANT), key=lambda entry: -entry.score)
+        matters = [each.entry.id for each in top] + [entry.id for entry in best[:SEEDS]]
+        fresh = {entry.id for entry in near}
+        found: dict[Place, Provenance] = {}
+        for neighbour in await self.linker.around(partition_of(asked.cid), matters):
+            number, place = self.index.document(neighbour.id) or (0, None)
+            other, _ = self.index.document(neighbour.of) or (0, None)
+            is_new = number > after or other > after or neighbour.of in fresh
+            if place is not None and is_new and place.scope in scopes and place not in known:
+                found[place] = Provenance(found="linked", via=neighbour.via)
+        return dict(islice(found.items(), MOST))
+
+    async def forget(self, names: Collection[EntryId]) -> None:
+        """Nothing of these is left, in the index and in the graph, in memory and on disk."""
+        if names:
+            await self.index.forget(names)
+            await self.linker.cut(self.backend.partitions, names)
+
+    async def _new_to(self, asked: Asked, came: Mapping[Place, Provenance]) -> list[Entry]:
         """The entries at these places that the field does not hold; what the log has dropped is forgotten."""
-        held = await self.backend.gatherings.held(asked.cid, [place.id for place in places])
-        wanted = [place for place in places if place.id not in held]
+        held = await self.backend.gatherings.held(asked.cid, [place.id for place in came])
+        wanted = [place for place in came if place.id not in held]
         events = await self._events(wanted)
-        await self.index.forget([place.id for place in wanted if place.id not in events])
-        entries = [entry for place in wanted if place.id in events and (entry := entry_told_by(events[place.id]))]
-        return [
-            entry.model_copy(update={"provenance": entry.provenance.model_copy(update={"found": "near"})})
-            for entry in entries
-        ]
+        await self.forget([place.id for place in wanted if place.id not in events])
+        told = {place: entry for place in wanted if place.id in events and (entry := entry_told_by(events[place.id]))}
+        return [_came(entry, came[place]) for place, entry in told.items()]
 
     async def _texts(self, places: Sequence[Place]) -> Mapping[EntryId, str]:
         entries = {name: entry_told_by(event) for name, event in (await self._events(places)).items()}
@@ -214,6 +260,11 @@ def _event(body: bytes) -> Event | None:
     except ValidationError as error:  # of another release; nobody else's text is lost
         log.warning("not_indexed", errors=error.error_count())
         return None
+
+
+def _came(entry: Entry, how: Provenance) -> Entry:
+    told = entry.provenance.model_copy(update={"found": how.found, "via": how.via})
+    return entry.model_copy(update={"provenance": told})
 
 
 def _text(entry: Entry) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from maestro.continuation.mail import Mail
+from maestro.field.graph import Graph
 from maestro.ids import ContinuationId, EntryId, HolderId, Partition, TimeMs
 from maestro.mesh.event import Event
 from maestro.tick.records import Fact
@@ -170,6 +171,11 @@ class Shelve:
 class Gatherings(Protocol):
     """What is needed to look for what nobody subscribed to: the log of events, and the fields that want a look."""
 
+    @property
+    def graph(self) -> Graph:
+        """What the events of the log are linked by."""
+        ...
+
     async def log(self, partition: Partition, after: str, limit: int = 256) -> Sequence[Fact]:
         """The events after that position (`` for the oldest that is kept), in the order in which they were told."""
         ...
@@ -195,6 +201,10 @@ class Gatherings(Protocol):
 
     async def open(self, told: str) -> None:
         """From now on fields are looked through; `told` says by what, for people."""
+        ...
+
+    async def told(self) -> str | None:
+        """By what; None where nobody looks."""
         ...
 
     async def close(self) -> None:

@@ -102,6 +102,24 @@ def journey(here: Site, tmp_path_factory: pytest.TempPathFactory) -> Journey:
     return begun
 
 
+@pytest.mark.shows("5.7")
+def test_the_same_call_made_on_two_nodes_at_once_is_carried_out_once(here: Site, tmp_path: Path) -> None:
+    """Each is in the middle of a tick at a node of its own before either asks."""
+    weighers = [here.client.start("weigher", goal="weigh") for _ in range(2)]
+    eventually(lambda: [here.glance(weigher).rev for weigher in weighers], lambda revs: min(revs) == 1, PATIENCE_S)
+    for number, weigher in enumerate(weighers, 1):
+        weigher.migrate(f"node-{number}")
+    for weigher in weighers:
+        weigher.send(str(tmp_path))
+    eventually(lambda: [here.glance(weigher).rev for weigher in weighers], lambda revs: min(revs) == 2, PATIENCE_S)
+    shown: list[Any] = [weigher.status() for weigher in weighers]
+    assert [each["state"]["weighed"] for each in shown] == [7, 7]
+    holders = [str(here.glance(weigher).last_holder).split("#")[0] for weigher in weighers]
+    assert holders == [f"continuation/{weigher.id}/node-{number}" for number, weigher in enumerate(weighers, 1)]
+    assert (tmp_path / "carried out").read_text() == "a stone\n"
+    assert here.tell("status")["tool_cache"]["rate"] == 0.5
+
+
 @pytest.mark.shows("4.5")
 def test_a_node_that_is_killed_takes_nobody_with_it(here: Site, journey: Journey) -> None:
     victim = raylet(here, "node-2")

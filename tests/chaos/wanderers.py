@@ -13,6 +13,7 @@ from maestro.continuation.directive import Closing, Sleep
 from maestro.continuation.mail import Mail
 from maestro.tick.behaviour import Behaviour
 from maestro.tick.context import Tick
+from tests.integration.tool_pair import both_here, weigh
 
 TICK_S = 0.05
 
@@ -40,4 +41,24 @@ class Wanderer(Behaviour[Road]):
             deed.write("done\n")
         await asyncio.sleep(seconds / 2)
         tick.state.steps.append(step)
+        return Sleep.until_woken()
+
+
+class Scales(BaseModel):
+    weighed: int | None = None
+
+
+class Weigher(Behaviour[Scales]):
+    """Told of a folder, it weighs what another weighs at the same moment: neither asks before both are there."""
+
+    name = "weigher"
+    pool = "swarm"
+
+    async def start(self, tick: Tick[Scales]) -> Closing | None:
+        return Sleep.until_woken()
+
+    async def on_message(self, tick: Tick[Scales], message: Mail) -> Closing | None:
+        folder = str(message.body)
+        await both_here(Path(folder), tick.id)
+        tick.state.weighed = int(str(await tick.use(weigh, what="a stone", folder=folder)))
         return Sleep.until_woken()

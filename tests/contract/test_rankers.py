@@ -1,15 +1,12 @@
 """The contract of every ranking engine, and what stands in for one that breaks it.
 
-`torch` is skipped where torch or a model is not: MAESTRO_TEST_MINILM names a folder with MiniLM's weights.
+`torch` is skipped where torch or a model is not (`tests.models`).
 """
 
 import asyncio
 import importlib
-import importlib.util
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +17,7 @@ from maestro.field.local import LocalRanker, relevance
 from maestro.field.ranker import Rankable, Ranker, scores_by_id
 from maestro.field.steady import rank
 from tests.contract.ranking import ASIDE, GOAL, OFF, ON, RankerContract
+from tests.models import needed
 
 
 @pytest.fixture(params=["local", "local-counted", "torch"])
@@ -34,13 +32,8 @@ def engine(request: pytest.FixtureRequest) -> Ranker:
 
 
 def torch_engine() -> Ranker:
-    weights = os.environ.get("MAESTRO_TEST_MINILM")
-    for needed in ("torch", "transformers"):
-        if importlib.util.find_spec(needed) is None:
-            pytest.skip(f"{needed} is not here")
-    if weights is None:
-        pytest.skip("MAESTRO_TEST_MINILM names no folder with weights")
-    made: Ranker = importlib.import_module("maestro.adapters.torch.ranker").TorchRanker(Path(weights))
+    weights = needed("torch", "transformers")
+    made: Ranker = importlib.import_module("maestro.adapters.torch.ranker").TorchRanker(weights)
     return made
 
 

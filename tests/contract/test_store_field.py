@@ -70,7 +70,9 @@ async def test_a_field_is_looked_through_only_where_somebody_looks_and_up_to_whe
     cid, gatherings = await world.sleeper(), world.backend.gatherings
     await route(world, happening())
     assert (await mark(world, cid)).looked is None
+    assert await gatherings.told() is None
     await gatherings.open("an embedder")
+    assert await gatherings.told() == "an embedder"
     assert await mark(world, cid) == Mark(told=1, complete=1, looked=0)
     assert await gatherings.asked(world.partition) == []
     rouse = asyncio.create_task(world.backend.signals.wait(GATHER, 5_000))
@@ -85,6 +87,7 @@ async def test_a_field_is_looked_through_only_where_somebody_looks_and_up_to_whe
     await world.backend.shelf.ask(cid)
     assert await gatherings.asked(world.partition) == [Asked(cid, 2, "17 1")]
     await gatherings.close()
+    assert await gatherings.told() is None
     assert (await mark(world, cid)).looked is None
     assert await gatherings.asked(world.partition) == []
 

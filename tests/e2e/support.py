@@ -55,6 +55,7 @@ class Site:
             "MAESTRO_HOME": str(home),
             "MAESTRO_CLOCK": "virtual",
             "MAESTRO_DASHBOARD_PORT": "0",
+            "MAESTRO_PANE": "off",  # nobody looks, and Serve takes its time
             **told,
         }
         self._client: Maestro | None = None

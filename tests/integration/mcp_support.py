@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from maestro.adapters.mcp.servers import McpServers
 from maestro.adapters.mcp.shelf import ServerShelf
+from maestro.adapters.memory.backend import MemoryBackend
 from maestro.adapters.sandbox.confined import Confinement
 from maestro.tools.calls import Order
 from maestro.tools.servers import Offer, Transport
@@ -70,14 +71,14 @@ class Shop:
 
     async def approve(self) -> None:
         """A person has looked at what it offers now, and it is good."""
-        self.servers.shelf.approve("shop", await self.servers.offers("shop"))
+        await self.servers.shelf.approve("shop", await self.servers.offers("shop"))
 
     async def approve_as_ever(self) -> None:
         """The same, of a shop that is as it always is: it is looked at once for all tests."""
         if not _OFFERS:
             _OFFERS.update(await self.servers.offers("shop"))
             await self.servers.close()
-        self.servers.shelf.approve("shop", _OFFERS)
+        await self.servers.shelf.approve("shop", _OFFERS)
 
     async def use(self, tool: str, **arguments: Any) -> dict[str, Any]:
         found = self.servers.shelf.tools[f"shop.{tool}"]
@@ -95,7 +96,7 @@ async def shop_over(transport: Transport, folder: Path, more: str = SAFE) -> Asy
     shop = Shop(folder, transport)
     await shop.open()
     shop.entry(more)
-    shop.servers = McpServers(ServerShelf(shop.file), Confinement())
+    shop.servers = McpServers(ServerShelf(shop.file, MemoryBackend().register), Confinement())
     try:
         yield shop
     finally:

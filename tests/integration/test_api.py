@@ -1,28 +1,27 @@
 """The API end to end: real uvicorn, real httpx, a real store of each adapter; what people do with it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from maestro.adapters.memory.backend import MemoryBackend
-from maestro.adapters.redis.backend import open_backend
 from maestro.budget.vector import Budget
-from maestro.ids import DEFAULT_TENANT
-from tests.integration.api_support import House, eventually, house
+from tests.integration.api_support import House, emptied, eventually, house, one_redis
 from tests.pane_stage import Reader, Scout
+
+
+@pytest.fixture(scope="module")
+def one_url() -> Iterator[str]:
+    with one_redis() as url:
+        yield url
 
 
 @pytest.fixture(params=["memory", "redis"])
 async def here(request: pytest.FixtureRequest) -> AsyncIterator[House]:
     """An API over an empty store."""
-    if request.param == "memory":
-        backend: Any = MemoryBackend(2)
-    else:
-        backend = await open_backend(request.getfixturevalue("url"), DEFAULT_TENANT, 2)
-    async with house(backend) as made:
+    url = request.getfixturevalue("one_url") if request.param == "redis" else None
+    async with emptied(url, 2) as backend, house(backend) as made:
         yield made
-    await backend.close()
 
 
 async def test_a_continuation_is_started_seen_steered_and_ended(here: House) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -14,6 +14,7 @@ from maestro.adapters.memory.backend import MemoryBackend
 from maestro.gateway.access import RIGHTS, Right
 from maestro.gateway.app import Terms, inner
 from maestro.gateway.gate import OPEN, May
+from maestro.gateway.shapes import Role
 from maestro.ids import TenantId
 from maestro.runtime.verbs import Installation
 from tests.integration.api_support import House, house
@@ -39,12 +40,19 @@ RULES: Mapping[str, Right] = {
     "POST /v1/continuations/merge": "steer", "POST /v1/bulk": "steer",
     "POST /v1/freeze": "steer", "POST /v1/thaw": "steer",
     "GET /v1/waits": "look", "POST /v1/waits/{id}/answer": "answer",
+    "POST /v1/waits/{id}/snooze": "answer", "POST /v1/waits/{id}/delegate": "answer",
+    "GET /v1/continuations/{id}/answer": "look", "GET /v1/continuations/{id}/answer/stream": "look",
     "GET /v1/findings": "look", "PATCH /v1/findings/{id}": "steer",
     "GET /v1/costs": "look", "GET /v1/system": "look", "GET /v1/digest": "look", "POST /v1/digest/seen": "look",
     "GET /v1/sessions": "look", "GET /v1/sessions/{id}/messages": "look",
     "GET /v1/stream": "look", "GET /v1/continuations/{id}/stream": "look",
     "GET /v1/events": "look", "GET /v1/continuations/{id}/events": "look",
 }  # fmt: skip
+WHOLE = frozenset({"POST /v1/continuations", "POST /v1/freeze", "POST /v1/thaw", "GET /v1/costs", "POST /v1/tokens"})
+"""What is about everything, or makes what would be: nothing for a token with a subtree."""
+UNKNOWN_OF_ITS_OWN = frozenset({"DELETE /v1/tokens/{token}"})
+"""Asked for what nobody has, whoever asks."""
+NOBODY = "0" * 22 + "-0"
 FILES = frozenset({"GET /", "GET /pane/{place:path}", "GET /assets/{name}"})
 BODIES: Mapping[str, Any] = {
     "POST /v1/tokens": {"name": "n", "role": "viewer"}, "POST /v1/continuations": {"behaviour": "scout", "goal": "g"},
@@ -53,7 +61,9 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/continuations/{id}/send": {"body": 1},
     "POST /v1/continuations/{id}/reply": {"text": "t"}, "POST /v1/continuations/{id}/resume": {"text": "t"},
     "POST /v1/continuations/{id}/approve": {"approval": "a"}, "POST /v1/continuations/{id}/deny": {"approval": "a"},
-    "POST /v1/waits/{id}/answer": {"verb": "reply", "text": "t"}, "PATCH /v1/findings/{id}": {"note": "n"},
+    "POST /v1/waits/{id}/answer": {"verb": "reply", "text": "t"},
+    "POST /v1/waits/{id}/snooze": {"for_s": 60}, "POST /v1/waits/{id}/delegate": {"to": "somebody"},
+    "PATCH /v1/findings/{id}": {"note": "n"},
     "POST /v1/digest/seen": {"cursor": "0-0"},
 }  # fmt: skip
 
@@ -119,7 +129,7 @@ async def world() -> AsyncIterator[World]:
 def filled(name: str, cid: str) -> tuple[str, str]:
     """Method and path of an operation about `cid`."""
     method, _, path = name.partition(" ")
-    place = {"/v1/waits/": f"{cid}~what", "/v1/findings/": f"{cid}:1:1"}
+    place = {"/v1/waits/": f"{cid}~what", "/v1/findings/": f"{cid}:2:1"}
     id_ = next((text for prefix, text in place.items() if path.startswith(prefix)), cid)
     return method, path.replace("{id}", id_).replace("{token}", "token-0000000000")
 
@@ -133,44 +143,120 @@ def body_of(name: str, cid: str) -> Any:
 
 
 async def status_of(client: httpx.AsyncClient, name: str, cid: str) -> int:
+    """The status; 409 in place of a 404 that is about a node, of which none is there."""
     method, path = filled(name, cid)
     if path.endswith("/stream"):
         async with client.stream(method, path) as answer:
             return answer.status_code
-    return (await client.request(method, path, json=body_of(name, cid))).status_code
+    answer = await client.request(method, path, json=body_of(name, cid))
+    return 409 if answer.status_code == 404 and answer.json()["field"] == "node" else answer.status_code
 
 
+Whose = Literal["mine", "child", "theirs", "strange", "nobody's"]
+
+
+WHOSE: tuple[Whose, ...] = ("mine", "child", "theirs", "strange", "nobody's")
+
+
+def wanted(name: str, role: Role, inside: bool, whose: Whose) -> str:
+    """What an asker of that role is told, with or without the subtree `mine`: `no`, `unknown` or `yes`."""
+    if RULES[name] not in RIGHTS[role] or (inside and name in WHOLE):
+        return "no"
+    seen = whose in ("mine", "child") or (whose == "theirs" and not inside)
+    return "yes" if seen and name not in UNKNOWN_OF_ITS_OWN else "unknown"
+
+
+def heard(status: int) -> str:
+    return {401: "no", 403: "no", 404: "unknown"}.get(status, "yes" if status < 500 else "down")
+
+
+def is_about_one(name: str) -> bool:
+    return "{id}" in name or name == "POST /v1/continuations/merge"
+
+
+@pytest.mark.shows("8.5")
 @pytest.mark.parametrize("role", RIGHTS)
-async def test_each_role_may_do_what_its_rights_say_and_nothing_else(world: World, role: Any) -> None:
-    for name, right in RULES.items():
-        async with world.here.client(role) as client:
-            seen = await status_of(client, name, world.theirs)
-            assert (seen == 403) == (right not in RIGHTS[role]), (name, role, seen)
-            assert seen < 500, name
+async def test_each_operation_of_the_openapi_file_answers_each_role_and_owner_by_its_rule(
+    world: World, role: Role
+) -> None:
+    told = (await _openapi(world))["paths"]
+    operations = [f"{method.upper()} {path}" for path, at in told.items() for method in at]
+    operations = [name for name in operations if name.partition(" ")[2] not in OPEN]
+    assert set(operations) <= set(RULES), "a new operation needs a rule"
+    ids: dict[Whose, str] = {
+        "mine": world.mine, "child": world.child, "theirs": world.theirs, "strange": world.strange, "nobody's": NOBODY,
+    }  # fmt: skip
+    wrong, asked = [], 0
+    for inside in (True, False):
+        async with world.here.client(role, subtree=world.mine if inside else None) as client:
+            for name in sorted(operations):
+                for whose in WHOSE if is_about_one(name) else WHOSE[:1]:
+                    if "/findings/" in name and (whose == "child" or (whose == "theirs" and not inside)):
+                        continue  # these have found nothing
+                    seen = heard(await status_of(client, name, ids[whose]))
+                    asked += 1
+                    if seen != wanted(name, role, inside, whose):
+                        wrong.append((name, whose, "inside" if inside else "outside", seen))
+    assert wrong == []
+    assert asked > 300
+
+
+async def test_nobody_is_known_without_a_token(world: World) -> None:
     async with world.here.client(None) as nobody:
         for name in RULES:
             assert await status_of(nobody, name, world.mine) == 401, name
 
 
-async def test_what_is_not_ones_own_is_as_if_it_were_not_there(world: World) -> None:
-    about_one = [name for name in RULES if "{id}" in name and "DELETE" not in name]
+async def _openapi(world: World) -> Any:
+    async with world.here.client(None) as client:
+        return (await client.get("/openapi.json")).json()
+
+
+async def test_an_administrator_of_a_subtree_makes_sees_and_ends_tokens_of_it_alone(world: World) -> None:
     async with world.here.client("admin", subtree=world.mine) as mine, world.here.client("admin") as all_:
-        for name in about_one:
-            assert await status_of(mine, name, world.theirs) == 404, name
-            assert await status_of(all_, name, world.strange) == 404, name
-            assert await status_of(mine, name, "0" * 22 + "-0") == 404, name
-        for cid in (world.mine, world.child):
-            assert (await mine.get(f"/v1/continuations/{cid}")).status_code == 200
+        place = "/v1/tokens"
+        for subtree in (None, world.theirs):
+            asked = {"name": "more", "role": "admin", "subtree": subtree}
+            assert (await mine.post(place, json=asked)).status_code == 403, subtree
+        for subtree in (world.mine, world.child):
+            asked = {"name": "less", "role": "admin", "subtree": subtree}
+            assert (await mine.post(place, json=asked)).status_code == 201, subtree
+        seen = (await mine.get(place)).json()["items"]
+        assert {one["subtree"] for one in seen} == {world.mine, world.child}
+        strangers = [one["id"] for one in (await all_.get(place)).json()["items"] if one["subtree"] is None]
+        assert strangers != []
+        for id_ in strangers:
+            assert (await mine.delete(f"{place}/{id_}")).status_code == 404
+        assert (await all_.get("/v1/me")).status_code == 200
+        own = next(one["id"] for one in seen if one["name"] == "less")
+        assert (await mine.delete(f"{place}/{own}")).status_code == 204
+
+
+async def test_lists_tell_of_ones_own_alone(world: World) -> None:
+    others = await world.here.swarm.stage.start(Scout, "of another family")
+    await world.here.moved()
+    await world.here.swarm.publish()
+    await world.here.moved()
+    async with world.here.client("admin") as all_:
+        found = (await all_.get("/v1/findings")).json()["items"]
+        assert {one["continuation"] for one in found} == {world.mine, others}
+        theirs = next(one["id"] for one in found if one["continuation"] == others)
+    async with world.here.client("admin", subtree=world.mine) as mine:
         listed = {row["id"] for row in (await mine.get("/v1/continuations")).json()["items"]}
         assert listed == {world.mine, world.child}
         assert (await mine.get("/v1/continuations")).json()["total"] == 2
         assert (await mine.get("/v1/waits")).json()["items"] == []
         assert {one["continuation"] for one in (await mine.get("/v1/findings")).json()["items"]} == {world.mine}
+        assert (await mine.patch(f"/v1/findings/{theirs}", json={"note": "n"})).status_code == 404
         assert {row["id"] for row in (await mine.get("/v1/sessions")).json()["items"]} == {world.mine}
-        assert (await mine.post("/v1/continuations", json={"behaviour": "scout", "goal": "g"})).status_code == 403
-        assert (await mine.post("/v1/freeze")).status_code == 403
         bulk = {"verb": "kill", "filter": {}, "dry_run": True}
         assert (await mine.post("/v1/bulk", json=bulk)).json()["count"] == 2
+        one = {"verb": "wake", "ids": [world.theirs, world.mine]}
+        told = (await mine.post("/v1/bulk", json=one)).json()["items"]
+        assert [(item["ok"], (item["error"] or {}).get("code")) for item in told] == [
+            (False, "not_found"),
+            (True, None),
+        ]
 
 
 async def test_a_stream_tells_only_of_ones_own(world: World) -> None:

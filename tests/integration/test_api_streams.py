@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from itertools import count
 
 import httpx
 import orjson
@@ -14,22 +14,26 @@ from maestro.adapters.memory.backend import MemoryBackend
 from maestro.adapters.redis.backend import open_backend
 from maestro.gateway import tail
 from maestro.gateway.events import Cursor, events_of
+from maestro.gateway.streams import Stream
 from maestro.ids import DEFAULT_TENANT, Partition
 from maestro.runtime.backend import Backend
-from tests.integration.api_support import House, house
-from tests.pane_stage import Scout
+from tests.integration.api_support import House, emptied, house, one_redis
+from tests.pane_stage import Reader, Scout
 
 PARTITIONS = 2
 
 
+@pytest.fixture(scope="module")
+def one_url() -> Iterator[str]:
+    with one_redis() as url:
+        yield url
+
+
 @pytest.fixture(params=["memory", "redis"])
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    if request.param == "memory":
-        made: Any = MemoryBackend(PARTITIONS)
-    else:
-        made = await open_backend(request.getfixturevalue("url"), DEFAULT_TENANT, PARTITIONS)
-    yield made
-    await made.close()
+    url = request.getfixturevalue("one_url") if request.param == "redis" else None
+    async with emptied(url, PARTITIONS) as made:
+        yield made
 
 
 async def emitted(backend: Backend, after: Cursor) -> dict[int, list[str]]:
@@ -62,21 +66,23 @@ async def test_cut_a_hundred_times_what_was_received_is_what_was_emitted(backend
     luck = random.Random(20)
     async with house(backend) as here, here.client("viewer") as client:
         begun, last, got = here.gate.tail.cursor, str(here.gate.tail.cursor), []
-        goals = asyncio.create_task(_busy(here, luck))
+        over = asyncio.Event()
+        goals = asyncio.create_task(_busy(here, luck, over))
         cuts = 0
-        while cuts < 100 or not goals.done():
+        while cuts < 100:
             left = luck.randint(0, 7)  # frames until the connection is cut, hello among them
             with suppress(TimeoutError):
-                async with asyncio.timeout(luck.uniform(0.02, 0.3)):
+                async with asyncio.timeout(luck.uniform(0.02, 0.15)):
                     async for frame in frames(client, "/v1/stream", last):
+                        assert frame["event"] not in ("gap", "bye")
                         if "id" in frame:
-                            assert frame["event"] not in ("gap", "bye")
                             got.append((frame["id"], frame["event"]))
                             last = frame["id"]
                         left -= 1
                         if left < 0:
                             break
             cuts += 1
+        over.set()
         await goals
         await here.moved()
         while True:
@@ -104,11 +110,17 @@ def received(got: Sequence[tuple[str, str]], begun: Cursor) -> dict[int, list[st
     return found
 
 
-async def _busy(here: House, luck: random.Random) -> None:
-    for number in range(40):
-        await here.swarm.stage.start(Scout, f"goal {number}", name=f"s{number}")
-        if number % 5 == 0:
+async def _busy(here: House, luck: random.Random, over: asyncio.Event) -> None:
+    """Something is told between any two cuts; after a while always as much, however long that takes."""
+    for number in count():
+        if over.is_set():
+            return
+        if number < 20:
+            await here.swarm.stage.start(Scout, f"goal {number}", name=f"s{number}")
+        if number < 20 and number % 5 == 0:
             await here.swarm.publish()
+        else:
+            await here.swarm.stage.start(Reader, f"read {number}", input={"ask": "finish"})
         await here.swarm.stage.settle()
         await asyncio.sleep(luck.uniform(0, 0.05))
 
@@ -153,9 +165,8 @@ async def test_b32_an_id_from_the_future_is_told_as_a_gap_with_a_way_on(backend:
             assert (await client.get("/v1/stream", params={"after": bad})).status_code == 422, bad
 
 
-async def test_b32_an_id_that_was_trimmed_is_told_as_a_gap(url: str) -> None:
-    backend = await open_backend(url, DEFAULT_TENANT)
-    async with house(backend) as here, here.client("viewer") as client:
+async def test_b32_an_id_that_was_trimmed_is_told_as_a_gap(one_url: str) -> None:
+    async with emptied(one_url) as backend, house(backend) as here, here.client("viewer") as client:
         await here.swarm.stage.start(Scout, "one")
         await here.moved()
         early = (await client.get("/v1/events", params={"after": "0-0", "limit": 1})).json()["cursor"].partition("~")[0]
@@ -167,7 +178,60 @@ async def test_b32_an_id_that_was_trimmed_is_told_as_a_gap(url: str) -> None:
         assert (await client.get("/v1/events", params={"after": late})).status_code == 200
         place = early if early != "0-0" else "1-0"
         assert (await client.get("/v1/events", params={"after": place})).json()["message"].endswith("trimmed")
+
+
+async def test_b32_the_beginning_of_a_feed_that_was_trimmed_is_told_as_a_gap(one_url: str) -> None:
+    async with emptied(one_url) as backend, house(backend) as here, here.client("viewer") as client:
+        begun = (await client.get("/v1/events")).json()["cursor"]
+        assert begun == "0-0", "nothing has happened yet"
+        await here.swarm.stage.start(Scout, "one")
+        await here.moved()
+        assert (await client.get("/v1/events", params={"after": begun})).json()["items"] != []
+        await backend.records._execute("XTRIM", Partition(0), "feed", "MAXLEN", 1)  # type: ignore[attr-defined]
+        answer = await client.get("/v1/events", params={"after": begun})
+        assert (answer.status_code, answer.json()["snapshot"]["sleeping"]) == (410, 1)
+        assert answer.json()["message"].endswith("trimmed")
+        async for frame in frames(client, "/v1/stream", begun):
+            if frame["event"] != "hello":
+                assert (frame["event"], orjson.loads(frame["data"])["reason"]) == ("gap", "trimmed")
+                break
+        token = client.headers["authorization"]
+    backend = await open_backend(one_url, DEFAULT_TENANT)
+    async with house(backend) as again, again.client(None) as client:
+        client.headers["authorization"] = token
+        late = await client.get("/v1/events", params={"after": begun})
+        assert late.status_code == 410, "another process knows it, too"
     await backend.close()
+
+
+async def test_a_first_fact_that_the_tail_has_not_read_yet_is_no_gap(one_url: str) -> None:
+    async with emptied(one_url) as backend, house(backend) as here, here.client("viewer") as client:
+        begun = Cursor(("0-0",))
+        async with here.gate.tail._stepping:  # it reads no further
+            await here.swarm.stage.start(Scout, "one")
+            assert await here.gate.tail.lost(begun) is None
+        await here.moved()
+        assert (await client.get("/v1/events", params={"after": str(begun)})).json()["items"] != []
+
+
+async def test_what_is_dropped_while_it_is_read_back_is_told_as_a_gap(
+    one_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "REMEMBERED", 1)
+    async with emptied(one_url) as backend, house(backend) as here, here.client("viewer") as client:
+        begun = (await client.get("/v1/events")).json()["cursor"]
+        for number in range(5):
+            await here.swarm.stage.start(Scout, f"goal {number}")
+        await here.moved()
+        asker = await here.gate.doorkeeper.by_token(client.headers["authorization"].partition(" ")[2])
+        stream = Stream(here.gate, asker)
+        assert await stream.begin(begun) is None
+        (first,) = (await stream.next(1))[:1]
+        assert first.event == "session.created"
+        await backend.records._execute("XTRIM", Partition(0), "feed", "MAXLEN", 2)  # type: ignore[attr-defined]
+        (gap,) = await stream.next(1)
+        assert (gap.event, gap.data["reason"], gap.data["cursor"]) == ("gap", "trimmed", str(here.gate.tail.cursor))
+        assert await stream.next() == []
 
 
 async def test_who_reads_too_slowly_is_let_go_with_a_way_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from maestro.errors import InvalidInput, RankerFailed
 from maestro.field.kernel import KernelAsk, KernelOptions
 from maestro.field.local import LocalRanker
 from maestro.field.ranker import Rankable, Ranker
+from maestro.settings import Settings
 from serve_apps.context_kernel import ContextKernel, build, check_weights, open_engine
 from tests.contract.ranking import ASIDE, GOAL, OFF, ON
 
@@ -92,3 +93,16 @@ async def test_a_kernel_is_well_while_its_engine_ranks() -> None:
     await kernel_of(LocalRanker()).check_health()
     with pytest.raises(RankerFailed):
         await kernel_of(Odd([2.0])).check_health()
+
+
+@pytest.mark.parametrize("engine", ["torch", "vllm"])
+def test_libraries_that_serve_weights_are_told_to_leave_the_network_alone(engine: str, tmp_path: Path) -> None:
+    made = build({"engine": engine, "model": tmp_path, "revision": "0" * 64})._bound_deployment
+    environment = (made.ray_actor_options or {})["runtime_env"]["env_vars"]
+    assert (environment["HF_HUB_OFFLINE"], environment["VLLM_NO_USAGE_STATS"]) == ("1", "1")
+
+
+@pytest.mark.parametrize(("deadline_ms", "limit_ms"), [(300, 5_000), (20_000, 20_000)])
+def test_a_kernel_does_not_refuse_whoever_still_waits(deadline_ms: int, limit_ms: int, tmp_path: Path) -> None:
+    settings = Settings.load(home=tmp_path, kernel="serve", kernel_deadline_ms=deadline_ms)
+    assert settings.kernel_options.time_limit_ms == limit_ms

@@ -67,7 +67,7 @@ async def test_changed_tools_are_told_and_one_that_is_gone_degrades_its_source(s
     offers = dict(shop.servers.shelf.approved("shop"))
     offers["price"] = offers["price"].model_copy(update={"description": "As it was when it was approved."})
     del offers["hang"]
-    shop.servers.shelf.approve("shop", offers)
+    await shop.servers.shelf.approve("shop", offers)
     try:
         found = await reader.fetch(record.url, None, None, await ports.clock.now_ms())
         await shop.close()

@@ -224,7 +224,7 @@ async def pending(world: World) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(PATIENCE_S + 50)
 @pytest.mark.spec("04.3")
 @pytest.mark.shows("5.3")
 async def test_events_arrive_once_and_in_order_whoever_is_killed_between(url: str, backend: Backend) -> None:

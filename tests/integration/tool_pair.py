@@ -37,17 +37,16 @@ def weigh(what: str, folder: str) -> int:
 class Weigher(Behaviour[NoState]):
     async def start(self, tick: Tick[NoState]) -> Closing | None:
         folder = Path(str(tick.about.input))
-        async with asyncio.timeout(WAIT_S):  # both processes are in the middle of a tick before either asks
-            await _both_here(folder, tick.id)
+        await both_here(folder, tick.id)
         weighed: JsonValue = await tick.use(weigh, what="a stone", folder=str(folder))
         return Finish(result=weighed)
 
 
-async def _both_here(folder: Path, me: str) -> None:
-    while True:
-        if _all_here(folder, me):
-            return
-        await asyncio.sleep(0.005)
+async def both_here(folder: Path, me: str) -> None:
+    """Both are in the middle of a tick."""
+    async with asyncio.timeout(WAIT_S):
+        while not _all_here(folder, me):  # noqa: ASYNC110 - a file has no event to wait for
+            await asyncio.sleep(0.005)
 
 
 def _all_here(folder: Path, me: str) -> bool:

@@ -1,4 +1,4 @@
-"""A browser for the session; a theatre and a seat in it for each test that asks."""
+"""A browser and a theatre for the session; a play and a seat in it for each test, or each module, that asks."""
 
 from collections.abc import Iterator
 
@@ -18,10 +18,17 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-@pytest.fixture
-def theatre() -> Iterator[Theatre]:
+@pytest.fixture(scope="session")
+def house() -> Iterator[Theatre]:
+    """The server, once."""
     with Theatre() as opened:
         yield opened
+
+
+@pytest.fixture
+def theatre(house: Theatre) -> Theatre:
+    """A store from nothing behind it."""
+    return house.anew()
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ ITEMS = (
     "Sparse experts at test time", "Long-horizon planning with small models", "On the calibration of judges",
     "Budgeted search over tool calls", "When do agents ask for help?", "Memory that forgets on purpose",
 )  # fmt: skip
+DAYS = (ITEMS[:2], ITEMS[2:3], ITEMS[:6], ITEMS[3:5], ITEMS[1:5], ITEMS[5:])
+"""What the feed had, day by day: money is spent on all of them."""
 SQUEEZE = """
 async ([png, quality]) => {
   const taken = Uint8Array.from(atob(png), (character) => character.charCodeAt(0));
@@ -55,9 +57,11 @@ def main() -> None:
 def _furnish(theatre: Theatre) -> str:
     """Something of everything; the one that is looked at."""
     first = theatre.scout("Follow long-horizon planning and memory in agents", name="planning")
-    for title in ITEMS:
-        theatre.item(title)
     theatre.scout("Find out whether cheap models judge relevance well", name="judges")
+    for day, titles in enumerate(DAYS):
+        for title in titles:
+            theatre.item(title if day == 0 else f"{title} ({day + 1})")
+        theatre.pass_days(1)
     theatre.scout("Watch for work that contradicts our last report")
     for ask, title in (
         ("approval", "On the calibration of judges"), ("question", "Memory that forgets on purpose"),

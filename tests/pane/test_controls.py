@@ -1,13 +1,12 @@
-"""Each control of the pane does what it says: once by mouse, once by keyboard alone; on one and on many."""
+"""Each control of the pane does what it says, by mouse, on one and on many; by keyboard see `test_keyboard`."""
 
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from maestro.ids import ContinuationId
 from maestro.runtime import steer
-from maestro.runtime.nodes import Seen
 from tests.pane.theatre import Seat, Theatre, eventually
 
 Carried = Callable[[Theatre, str], bool]
@@ -43,22 +42,21 @@ def _woken(theatre: Theatre, cid: str) -> bool:
     return theatre.shown(cid)["rev"] == 2
 
 
-CONTROLS: dict[str, tuple[str, str, Carried]] = {
-    "Fork": ("f", "Fork", _forked),
-    "Re-budget": ("b", "Re-budget", _granted),
-    "Freeze": ("z", "Freeze", _frozen),
-    "Wake": ("w", "Wake", _woken),
-    "Cancel": ("c", "Cancel", _ended),
-    "Kill": ("K", "Kill", _ended),
+CONTROLS: dict[str, Carried] = {
+    "Fork": _forked,
+    "Re-budget": _granted,
+    "Freeze": _frozen,
+    "Wake": _woken,
+    "Cancel": _ended,
+    "Kill": _ended,
 }
 AUDITED = {word: word.lower().replace("-", "") for word in CONTROLS} | {"Wake": "order"}
 """Under which verb it is on record."""
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Theatre]:
-    with Theatre() as opened:
-        yield opened
+def theatre(house: Theatre) -> Theatre:
+    return house.anew()
 
 
 @pytest.fixture(scope="module")
@@ -72,44 +70,16 @@ def seat(browser: Browser, theatre: Theatre) -> Iterator[Seat]:
 @pytest.mark.spec("06.4")
 @pytest.mark.parametrize("word", CONTROLS)
 def test_a_control_by_mouse(theatre: Theatre, seat: Seat, word: str) -> None:
-    _, confirm, carried = CONTROLS[word]
+    carried = CONTROLS[word]
     cid = theatre.start(name=f"mouse-{word.lower()}")
     page = seat.look(f"?id={cid}&view=timeline")
 
     page.get_by_role("toolbar").get_by_role("button", name=word).click()
-    page.get_by_role("dialog").locator("footer").get_by_role("button", name=confirm).click()
+    page.get_by_role("dialog").locator("footer").get_by_role("button", name=word).click()
 
     eventually(lambda: carried(theatre, cid), page)
     expect(page.get_by_role("dialog")).to_contain_text("1 done")
     assert (AUDITED[word], "pane") in theatre.audited(cid)
-
-
-@pytest.mark.shows("8.6")
-@pytest.mark.parametrize("word", CONTROLS)
-def test_a_control_by_keyboard_alone(theatre: Theatre, seat: Seat, word: str) -> None:
-    key, _, carried = CONTROLS[word]
-    name = f"keys-{word.lower()}"
-    cid = theatre.start(name=name)
-    page = seat.look()
-
-    _stand_on(page, name)
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"**id={cid}**")
-    page.keyboard.press(key)
-    _confirm_by_keys(page)
-
-    eventually(lambda: carried(theatre, cid), page)
-
-
-def test_a_frozen_one_is_thawed(theatre: Theatre, seat: Seat) -> None:
-    cid = theatre.start(name="cold")
-    page = seat.look(f"?id={cid}")
-    for key, hold in (("z", "frozen"), ("Z", None)):
-        page.keyboard.press(key)
-        _confirm_by_keys(page)
-        eventually(lambda hold=hold: theatre.shown(cid)["hold"] == hold, page)  # type: ignore[misc]
-        page.keyboard.press("Escape")
-        page.wait_for_selector("dialog", state="detached")
 
 
 def test_what_is_lost_is_said_before_a_kill_and_keeping_is_the_first_answer(theatre: Theatre, seat: Seat) -> None:
@@ -169,7 +139,7 @@ def test_two_are_merged_into_one(theatre: Theatre, seat: Seat) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("What is lost")
     expect(dialog.get_by_label("Into")).to_have_value(stays)
-    _confirm_by_keys(page)
+    dialog.locator("footer").get_by_role("button", name="Merge").click()
     expect(dialog).to_contain_text("1 done")
 
     def merged() -> bool:
@@ -203,45 +173,7 @@ def test_a_fork_from_a_tick_tells_its_price_first(theatre: Theatre, seat: Seat) 
     eventually(lambda: _forked(theatre, cid), page)
 
 
-def test_one_that_is_told_to_wake_elsewhere_does(theatre: Theatre, seat: Seat) -> None:
-    cid = theatre.start(name="wanderer")
-    nodes = [Seen(name=name, id=name, alive=True) for name in ("north", "south")]
-    theatre.do(theatre.at.backend.nodes.see(nodes))
-    page = seat.look(f"?id={cid}")
-
-    page.keyboard.press("g")
-    page.wait_for_selector("dialog footer button[type=submit]:not(:disabled)")
-    page.get_by_label("To node").fill("south")
-    page.keyboard.press("Enter")
-
-    expect(page.get_by_role("dialog")).to_contain_text("1 done")
-    eventually(lambda: "south" in str(theatre.shown(cid)["why"]), page)
-
-
 def _twin(theatre: Theatre, cid: ContinuationId) -> ContinuationId:
     made = theatre.do(steer.fork(theatre.at, cid, None, 0.5, None))
     theatre.settle()
     return made
-
-
-def _stand_on(page: Page, name: str) -> None:
-    """The rail's cursor is on the row of that name, by keys only."""
-    page.keyboard.press("7")
-    for _ in range(80):
-        focused = page.evaluate("document.activeElement.getAttribute('aria-label') ?? ''")
-        if focused.startswith(f"{name},"):
-            return
-        page.keyboard.press("ArrowDown")
-        page.wait_for_timeout(20)
-    raise AssertionError(f"the arrow keys do not lead to {name}")
-
-
-def _confirm_by_keys(page: Page) -> None:
-    """Tab leads to the last button of the open dialog, Enter presses it."""
-    page.wait_for_selector("dialog[open] footer button:last-child:not(:disabled)")
-    for _ in range(12):
-        if page.evaluate("document.activeElement.matches('dialog footer button:last-child')"):
-            page.keyboard.press("Enter")
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError("Tab does not lead to the button that confirms")

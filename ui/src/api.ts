@@ -1,6 +1,7 @@
 // One way to the API: same origin, the session's cookie, an idempotency key for each change, and every answer inert.
 
 import { signal } from "@preact/signals";
+import { type Action, asking } from "./actions";
 import { inertDeep } from "./inert";
 import type { Failure, Me } from "./types";
 
@@ -45,7 +46,8 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 }
 
 /** One change, safe to be sent twice: the key says that it is the same one. */
-export async function post<T>(path: string, body: unknown, method: "POST" | "PATCH" = "POST"): Promise<T> {
+export async function post<T>(action: Action, body: unknown, id?: string): Promise<T> {
+  const { method, path } = asking(action, id);
   const headers = { "Content-Type": "application/json", "Idempotency-Key": key(), "X-Maestro-CSRF": me.value?.csrf ?? "" };
   return asked<T>(path, { method, headers, body: JSON.stringify(body) });
 }

@@ -125,7 +125,8 @@ export interface FieldRow {
   view: string;
   score: number | null;
   weight: number | null;
-  age_ms: number;
+  /** null of a context as it was: it is not kept. */
+  age_ms: number | null;
   reason: string;
   taint: string;
   body: string;
@@ -135,6 +136,8 @@ export interface FieldSeen {
   id: string;
   items: FieldRow[];
   at_ms: number;
+  /** null: now. Else which call saw it; its rev is null where no model was asked up to there. */
+  then: { rev: number | null; tokens: number | null; left_out: number | null } | null;
 }
 
 export interface ForkCost {

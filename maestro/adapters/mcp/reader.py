@@ -41,6 +41,7 @@ class McpReader:
             FeedError: it is not to be reached, or there is no such server.
         """
         name = mcp_server_of(url)
+        await self._servers.shelf.refresh()
         try:
             attached = self._attached(name)
             attached.news.clear()

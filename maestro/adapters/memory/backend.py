@@ -18,6 +18,7 @@ from maestro.adapters.memory.pieces import MemoryPieces
 from maestro.adapters.memory.placements import MemoryPlacements
 from maestro.adapters.memory.records import MemoryRecords
 from maestro.adapters.memory.register import MemoryRegister
+from maestro.adapters.memory.room import MemoryArtifactRoom
 from maestro.adapters.memory.shelf import MemoryShelf, MemorySources
 from maestro.adapters.memory.signals import MemorySignals
 from maestro.adapters.memory.state import Memory, PartitionState
@@ -75,6 +76,7 @@ def backend_over(memory: Memory, tenant: TenantId = DEFAULT_TENANT) -> Backend:
         alarms=MemoryAlarms(memory),
         accounts=MemoryAccounts(memory),
         tools=MemoryToolRecords(memory),
+        room=MemoryArtifactRoom(memory),
         register=MemoryRegister(memory),
         audit=MemoryAudit(memory),
         close=_nothing_to_close,

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from maestro.adapters.memory import shelf
+from maestro.adapters.memory.graph import MemoryGraph
 from maestro.adapters.memory.state import Memory, PartitionState, Shelved
+from maestro.field.graph import Graph
 from maestro.ids import ContinuationId, EntryId, Partition
 from maestro.runtime.ports import Asked, Shelve
 from maestro.tick.records import Fact
@@ -13,6 +15,7 @@ from maestro.tick.records import Fact
 class MemoryGatherings:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        self.graph: Graph = MemoryGraph(memory)
 
     async def log(self, partition: Partition, after: str, limit: int = 256) -> Sequence[Fact]:
         state = self._memory.at(partition)
@@ -56,6 +59,9 @@ class MemoryGatherings:
     async def open(self, told: str) -> None:
         for state in self._memory.partitions:
             state.gatherer = told
+
+    async def told(self) -> str | None:
+        return self._memory.partitions[0].gatherer
 
     async def close(self) -> None:
         for state in self._memory.partitions:

@@ -224,6 +224,10 @@ class PartitionState:
     """How many events were told by the last look, and what is kept of it."""
     gatherer: str | None = None
     """Who looks; None where nobody does."""
+    bonds: dict[str, dict[tuple[str, str], TimeMs]] = field(default_factory=dict)
+    """Node of the graph -> kind and other end of each of its edges, and of when it is."""
+    tied: dict[EntryId, TimeMs] = field(default_factory=dict)
+    """Entries that have edges, and of when they are."""
     blocks: dict[str, tuple[bytes, TimeMs]] = field(default_factory=dict)
     """Name -> the block, and when it was last put."""
     findings: defaultdict[ContinuationId, list[bytes]] = field(default_factory=lambda: defaultdict(list))

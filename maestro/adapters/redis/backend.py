@@ -27,6 +27,7 @@ from maestro.adapters.redis.pieces import RedisPieces
 from maestro.adapters.redis.placements import RedisPlacements
 from maestro.adapters.redis.records import RedisRecords, RedisShelf, RedisSources
 from maestro.adapters.redis.register import RedisRegister
+from maestro.adapters.redis.room import RedisArtifactRoom
 from maestro.adapters.redis.slots import open_wire
 from maestro.adapters.redis.steering import RedisSteering
 from maestro.adapters.redis.store import Keys, RedisJournals, RedisStore, flat
@@ -114,6 +115,7 @@ def _backend(keys: Keys, virtual: bool) -> Backend:
         alarms=RedisAlarms(keys),
         accounts=RedisAccounts(keys),
         tools=RedisToolRecords(keys),
+        room=RedisArtifactRoom(keys),
         register=RedisRegister(keys),
         audit=RedisAudit(keys),
         close=keys.wire.close,

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from maestro.adapters.redis.graph import RedisGraph
 from maestro.adapters.redis.store import Keys
+from maestro.field.graph import Graph
 from maestro.ids import ContinuationId, EntryId, Partition
 from maestro.runtime.ports import Asked, Shelve
 from maestro.tick.records import Fact
@@ -15,6 +17,7 @@ ANYBODY = "*"
 class RedisGatherings:
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
+        self.graph: Graph = RedisGraph(keys)
 
     async def log(self, partition: Partition, after: str, limit: int = 256) -> Sequence[Fact]:
         rows = await self._keys.wire.execute(
@@ -49,6 +52,10 @@ class RedisGatherings:
     async def open(self, told: str) -> None:
         for key in self._partitions():
             await self._keys.wire.execute("HSET", f"{key}:looked", ANYBODY, told)
+
+    async def told(self) -> str | None:
+        told = await self._keys.wire.execute("HGET", f"{self._keys.partition(Partition(0))}:looked", ANYBODY)
+        return None if told is None else told.decode()
 
     async def close(self) -> None:
         for key in self._partitions():

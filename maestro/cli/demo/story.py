@@ -22,6 +22,9 @@ from maestro.adapters.litellm.rehearsal import rehearse
 from maestro.adapters.redis import server
 from maestro.budget.vector import Budget, format_usd
 from maestro.cli.demo.feed import DemoFeed, Paper, announcements
+from maestro.cli.demo.narrator import PATIENCE_S, Narrator, Untrue, within
+from maestro.cli.demo.onlooker import Onlooker, invited
+from maestro.cli.pane import served
 from maestro.client import ContinuationHandle, Maestro, run_sync
 from maestro.mesh.source import SourceRecord
 from maestro.pane import views
@@ -30,39 +33,8 @@ from maestro.testing.provider import FakeProvider, JsonObject, Reply, Say
 
 SUBJECT = "papers.demo"
 BUDGET = "1.00"
-PATIENCE_S = 45.0  # a busy 2-core machine; each wait ends as soon as what it waits for is there
 THINKING_S = 20.0  # how long the provider may be kept thinking while its caller is killed
 PRICE = "1/5"
-
-
-class Untrue(Exception):
-    """A narrated line did not hold."""
-
-
-@dataclass
-class Narrator:
-    """Says what happened, after it has been seen to have happened."""
-
-    began: float = field(default_factory=time.monotonic)
-    lines: int = 0
-
-    def chapter(self, title: str) -> None:
-        print(f"\n{title}", flush=True)
-
-    def says(self, text: str, held: bool) -> None:
-        """Prints the line when it holds.
-
-        Raises:
-            Untrue: it does not.
-        """
-        if not held:
-            raise Untrue(text)
-        self.lines += 1
-        print(f"  [{time.monotonic() - self.began:5.1f}s] ok  {text}", flush=True)
-
-    def sees(self, text: str, condition: Callable[[], bool]) -> None:
-        """Prints the line as soon as it holds, at most PATIENCE_S from now."""
-        self.says(text, _eventually(condition))
 
 
 @dataclass
@@ -103,6 +75,7 @@ class Demo:
     feed: DemoFeed
     maestro: Maestro
     monitors: dict[str, ContinuationHandle] = field(default_factory=dict)
+    onlooker: Onlooker | None = None
 
     def papers(self, goal: str) -> tuple[Paper, ...]:
         return self.feed.day.relevant_to(goal)
@@ -137,8 +110,13 @@ class Demo:
         return {str(node["id"]): int(str(node["pid"])) for node in pools if str(node["id"]).startswith("pool/default/")}
 
 
-def main(settings: Settings) -> int:
-    """The exit status: 0 only if every narrated line held; nothing of the demo runs or lies around afterwards."""
+def main(settings: Settings, pane: bool = False, chapters: int = 8) -> int:
+    """The exit status: 0 only if every narrated line held; nothing of the demo runs or lies around afterwards.
+
+    Args:
+        pane: the story is told to whoever watches in the pane, too, and waits for them where a person is asked.
+        chapters: how many of them are told.
+    """
     print("Maestro demo: offline, on a store and a Ray of its own. Model answers come from `rehearsal` (extractive).")
     told = Narrator()
     with ExitStack() as stack:
@@ -151,10 +129,11 @@ def main(settings: Settings) -> int:
             home=settings.home / "demo", clock="virtual", redis_url=None, tiers=tiers, tier_keys=keys, feeds={},
             pool_size=3, swarm_size=0, dashboard_port=0,
         )  # fmt: skip
+        own = served(own.having(pane=None), on=pane)
         stack.callback(_clear, own)
         _clear(own)
         try:
-            _tell(told, own, provider, feed)
+            _tell(told, own, (provider, feed), chapters)
         except Untrue as untrue:
             print(f"  NOT SO: {untrue}\n  logs: {own.home}/logs", file=sys.stderr)
             return 1
@@ -170,23 +149,31 @@ NEXT = """  maestro up                                   # your own store and Ra
   maestro watch"""
 
 
-def _tell(told: Narrator, settings: Settings, provider: Provider, feed: DemoFeed) -> None:
+def _tell(told: Narrator, settings: Settings, world: tuple[Provider, DemoFeed], chapters: int) -> None:
     told.chapter("1. From nothing")
     up = installation.up(settings)
     told.says(
         f"Redis, Ray and the supervisor tree are up; Ray's dashboard: {up['dashboard_url']}", up["started"] is True
     )
-    demo = Demo(told, settings, provider, feed, Maestro(run_sync(bootstrap.install(settings))))
+    demo = Demo(told, settings, *world, Maestro(run_sync(bootstrap.install(settings))))
     try:
-        _fall_asleep(demo)
-        _first_day(demo)
-        _approval(demo)
-        _kill_the_thinker(demo)
-        _lose_all_of_ray(demo)
-        _three_weeks(demo)
-        _accounts(demo)
+        if settings.pane == "serve":
+            _invite(demo)
+        for chapter in CHAPTERS[: chapters - 1]:
+            chapter(demo)
     finally:
         demo.maestro.close()
+
+
+def _invite(demo: Demo) -> None:
+    onlooker = invited(demo.maestro.installation, demo.settings)
+    demo.told.says("the researcher pane answers", onlooker.can_come())
+    demo.told.adds(f"open {onlooker.link}")
+    if onlooker.has_come():
+        demo.told.says("somebody watches in the pane", True)
+        demo.onlooker = onlooker
+    else:
+        demo.told.adds("nobody came within a minute; the story goes on")
 
 
 def _fall_asleep(demo: Demo) -> None:
@@ -219,6 +206,12 @@ def _approval(demo: Demo) -> None:
     demo.told.says(
         f"{len(asking)} monitor(s) wait for a person: {asking[0]['reason'] if asking else '-'}"[:150], bool(asking)
     )
+    if demo.onlooker is not None:
+        demo.told.adds("approve it in the pane: `3`, then `a` on the question")
+        if demo.onlooker.has_done(demo.nobody_waits):
+            demo.told.says("approved in the pane, by whoever watches", True)
+        else:
+            demo.told.adds("nobody did within a minute; it is approved from here")
     answered: set[str] = set()
     demo.told.sees(
         "approved: money was lent on, the readers read on, all sleep or are done", lambda: _answered(demo, answered)
@@ -252,7 +245,7 @@ def _kill_the_thinker(demo: Demo) -> None:
     os.kill(pid, signal.SIGKILL)
     demo.told.says(
         f"{holder.split('#')[0]} (pid {pid}) is gone in the middle of tick {int(str(thinker['rev'])) + 1}",
-        _eventually(lambda: not _lives(pid)),
+        within(PATIENCE_S, lambda: not _lives(pid)),
     )
     handle = demo.maestro.get(str(thinker["id"]))
 
@@ -347,13 +340,10 @@ def _approval_of(wait: JsonValue) -> str:
     return str(found[0])
 
 
-def _eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
+CHAPTERS: tuple[Callable[[Demo], None], ...] = (
+    _fall_asleep, _first_day, _approval, _kill_the_thinker, _lose_all_of_ray, _three_weeks, _accounts,
+)  # fmt: skip
+"""Those behind the first."""
 
 
 def _below(node: Mapping[str, JsonValue], name: str) -> list[dict[str, JsonValue]]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query
 from sse_starlette import EventSourceResponse
 
-from maestro.gateway import streams
+from maestro.gateway import streams, voice
 from maestro.gateway.access import Asker
 from maestro.gateway.events import Cursor
 from maestro.gateway.gate import Gate, Gated, Looker
@@ -13,13 +13,15 @@ from maestro.gateway.problems import Gap
 from maestro.gateway.routes.look import Id, Limit
 from maestro.gateway.shapes import Counts
 from maestro.gateway.streams import Stream
-from maestro.gateway.tidings import Events
+from maestro.gateway.tidings import Events, Spoken
 from maestro.ids import ContinuationId
 
 router = APIRouter(tags=["live"])
 PING_S, SEND_S = 15, 20.0
 After = Annotated[str | None, Query(max_length=40_000)]
 LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=40_000)]
+Place = Annotated[str | None, Query(max_length=300)]
+LastPlace = Annotated[str | None, Header(alias="Last-Event-ID", max_length=300)]
 SSE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}, "description": "Events, see docs/reference/http-api.md"}
 }
@@ -49,6 +51,23 @@ async def events(gate: Gated, asker: Looker, after: After = None, limit: Limit =
 async def events_of(gate: Gated, asker: Looker, id: Id, after: After = None, limit: Limit = 100) -> Events:
     """The same, of one continuation."""
     return await _polled(gate, asker, after, limit, await gate.find(asker, id))
+
+
+@router.get("/v1/continuations/{id}/answer/stream", responses=SSE, response_class=EventSourceResponse)
+async def answers(
+    gate: Gated, asker: Looker, id: Id, after: Place = None, last_event_id: LastPlace = None
+) -> EventSourceResponse:
+    """Its streamed answers while they are written, one after the other."""
+    place, cid = last_event_id or after, await gate.find(asker, id)
+    if place is not None:
+        voice.checked(place)
+    return EventSourceResponse(voice.told(gate, asker, cid, place), ping=PING_S, send_timeout=SEND_S)
+
+
+@router.get("/v1/continuations/{id}/answer")
+async def answer(gate: Gated, asker: Looker, id: Id, after: Place = None) -> Spoken:
+    """The same, for whoever polls: what is written by now of one answer."""
+    return await voice.spoken(gate, asker, await gate.find(asker, id), after)
 
 
 def _stream(gate: Gate, asker: Asker, after: str | None, only: ContinuationId | None) -> EventSourceResponse:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from maestro.errors import InvalidInput
+from maestro.gateway import fieldthen
 from maestro.gateway.directory import Key
 from maestro.gateway.gate import Gate, Gated, Looker
 from maestro.gateway.lines import account
@@ -93,9 +94,17 @@ async def tree(gate: Gated, asker: Looker, id: Id) -> Tree:
 
 
 @router.get("/v1/continuations/{id}/field")
-async def field(gate: Gated, asker: Looker, id: Id, top: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20) -> FieldSeen:
-    """What weighs most in its context, heaviest first, and why."""
+async def field(
+    gate: Gated,
+    asker: Looker,
+    id: Id,
+    top: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
+    at: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+) -> FieldSeen:
+    """What weighs most in its context, heaviest first, and why; or with `at`, what a model saw of it by that tick."""
     cid = await gate.find(asker, id)
+    if at is not None:
+        return await fieldthen.field_at(gate, cid, at, top)
     edits, at_ms = (await verbs.checkpoint_of(gate.at, cid)).edits, await gate.at.backend.clock.now_ms()
     rows = await field_rows(gate.at.backend.shelf, cid, edits, top, at_ms)
     return FieldSeen(id=cid, items=[_field_row(row) for row in rows], at_ms=at_ms)

@@ -8,7 +8,7 @@ from maestro.budget.vector import BudgetVector, budget_changes
 from maestro.continuation.goal import GoalFrame
 from maestro.continuation.mail import Control
 from maestro.errors import Conflict, InvalidInput
-from maestro.gateway import fieldwork
+from maestro.gateway import eyes, fieldwork
 from maestro.gateway.access import Asker
 from maestro.gateway.bulk import carried_out
 from maestro.gateway.gate import Gated, Steerer
@@ -48,6 +48,7 @@ async def start(request: Request, gate: Gated, asker: Steerer, asked: Start) -> 
     )
     cid = await verbs.start(gate.through(asker), wanted)
     await gate.directory.refresh([cid])
+    await eyes.noted(gate, asker, cid)
     return Started(id=cid)
 
 
@@ -135,6 +136,7 @@ async def fork(request: Request, gate: Gated, asker: Steerer, id: Id, asked: Ann
     cid = await gate.find(asker, id)
     made = await steer.fork(gate.through(asker), cid, asked.at, asked.share, key_of(request))
     await gate.directory.refresh([made])
+    await eyes.noted(gate, asker, made, like=cid)
     return Done(id=cid, done="forked", made=made)
 
 
@@ -158,6 +160,7 @@ async def wake(gate: Gated, asker: Steerer, id: Id) -> Done:
 async def send(request: Request, gate: Gated, asker: Steerer, id: Id, asked: Send) -> Done:
     """A message is in its mailbox."""
     cid = await gate.find(asker, id)
+    await eyes.noted(gate, asker, cid)
     mail = await verbs.send(gate.through(asker), cid, asked.body, asked.subject, key_of(request))
     return Done(id=cid, done="sent", mail=mail)
 

@@ -1,12 +1,15 @@
 """Who asks: log-in and log-out of browsers, and the tokens of programs."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
-from maestro.gateway.access import RIGHTS, SESSION_MS, TokenNote
-from maestro.gateway.gate import COOKIE, Administrator, Gate, Gated, Looker, May
+from maestro.errors import NotFound
+from maestro.gateway.access import RIGHTS, SESSION_MS, Asker, TokenNote
+from maestro.gateway.gate import COOKIE, Administrator, Gate, Gated, Looker
 from maestro.gateway.once import OnceRoute
+from maestro.gateway.problems import NotAllowed
 from maestro.gateway.shapes import Login, Me, Token, TokenAsked, TokenMade, Tokens
+from maestro.ids import ContinuationId
 from maestro.runtime.audit import note
 
 router = APIRouter(route_class=OnceRoute, tags=["who"])
@@ -50,15 +53,17 @@ async def logout(gate: Gated, asker: Looker) -> Response:
     return response
 
 
-@router.get("/v1/tokens", dependencies=[Depends(May("administer"))])
-async def tokens(gate: Gated) -> Tokens:
-    """All tokens, the oldest first; never themselves."""
-    return Tokens(items=[_shown(one) for one in await gate.doorkeeper.tokens()])
+@router.get("/v1/tokens")
+async def tokens(gate: Gated, asker: Administrator) -> Tokens:
+    """All tokens, the oldest first; never themselves. Who has a subtree sees those of its own."""
+    return Tokens(items=[_shown(one) for one in await gate.doorkeeper.tokens() if _is_own(gate, asker, one.subtree)])
 
 
 @router.post("/v1/tokens", status_code=201)
 async def make_token(gate: Gated, asker: Administrator, asked: TokenAsked) -> TokenMade:
-    """A token, told this once."""
+    """A token, told this once; who has a subtree makes them for its own."""
+    if not _is_own(gate, asker, asked.subtree):
+        raise NotAllowed("a token with a subtree makes none beyond it", field="subtree", hint=f"say {asker.subtree}")
     made, text = await gate.doorkeeper.create(asked.name, asked.role, asked.expires_in_s, asked.subtree)
     await note(gate.through(asker), "token create", made.id, name=made.name, role=made.role)
     return TokenMade(**_shown(made).model_dump(), token=text)
@@ -67,9 +72,18 @@ async def make_token(gate: Gated, asker: Administrator, asked: TokenAsked) -> To
 @router.delete("/v1/tokens/{token}", status_code=204)
 async def revoke_token(gate: Gated, asker: Administrator, token: str) -> Response:
     """That token is over."""
+    if asker.subtree is not None and token[:60] not in {one.id for one in (await tokens(gate, asker)).items}:
+        raise NotFound(f"no token {token[:40]!r}", field="token", hint="see `maestro token list`")
     await gate.doorkeeper.revoke(token[:60])
     await note(gate.through(asker), "token revoke", token[:60])
     return Response(status_code=204)
+
+
+def _is_own(gate: Gate, asker: Asker, subtree: str | None) -> bool:
+    """True where a token of that subtree reaches no further than whoever asks."""
+    if asker.subtree is None:
+        return True
+    return subtree is not None and gate.directory.within(ContinuationId(subtree), asker.subtree)
 
 
 def _shown(note: TokenNote) -> Token:

@@ -61,10 +61,10 @@ def test_served_over_http_it_is_there_for_who_has_the_token(
             at = orjson.loads(serving.stdout.readline())
             assert at["url"].startswith("http://127.0.0.1:")
             assert Path(at["token_file"]).stat().st_mode & 0o077 == 0
-            file.write_text(f'[me]\nurl = "{at["url"]}"\n')
-            assert maestro("mcp", "check", "me").status == 1, "nobody is served without the token"
-            file.write_text(f'[me]\nurl = "{at["url"]}"\ntoken_file = "{at["token_file"]}"\n')
-            looked = maestro("mcp", "check", "me", "-o", "json").json
+            file.write_text(f'[desk]\nurl = "{at["url"]}"\n')
+            assert maestro("mcp", "check", "desk").status == 1, "nobody is served without the token"
+            file.write_text(f'[desk]\nurl = "{at["url"]}"\ntoken_file = "{at["token_file"]}"\n')
+            looked = maestro("mcp", "check", "desk", "-o", "json").json
             assert {each["tool"] for each in looked["differences"]} > {"list", "why", "log"}
         finally:
             serving.send_signal(signal.SIGINT)

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from maestro.errors import InvalidInput
-from maestro.field.entry import Entry, entry_id
+from maestro.field.entry import Entry, Provenance, entry_id
 from tests.unit.field.entries import an_entry
 
 
@@ -47,3 +47,8 @@ def test_what_comes_from_outside_is_untrusted_unless_said_otherwise() -> None:
 def test_an_entry_survives_its_json() -> None:
     entry = an_entry("x", body="ünïcode")
     assert Entry.model_validate_json(entry.model_dump_json()) == entry
+
+
+def test_an_entry_that_nothing_linked_says_nothing_of_it_so_that_older_releases_read_it() -> None:
+    assert "via" not in Provenance().model_dump()
+    assert Provenance.model_validate_json(Provenance(found="linked", via="arxiv:1").model_dump_json()).via == "arxiv:1"

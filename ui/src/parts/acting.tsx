@@ -252,7 +252,7 @@ function whom(what: Acting, fields: Fields): Target {
 async function carriedOut(what: Acting, fields: Fields, expect: number): Promise<BulkDone> {
   if (what.act.verb === "fork" && what.at !== undefined && "ids" in what.target) {
     const id = what.target.ids[0] ?? "";
-    const made = await post<{ made: string | null }>(`/v1/continuations/${id}/fork`, { at: what.at, share: Number(fields["share"]) / 100 });
+    const made = await post<{ made: string | null }>("fork.tick", { at: what.at, share: Number(fields["share"]) / 100 }, id);
     return { verb: "fork", dry_run: false, count: 1, loses: {}, ok: 1, failed: 0, items: [{ id, ok: true, made: made.made, error: null }] };
   }
   return bulk(what.act.verb, whom(what, fields), { ...orders(what, fields), expect });

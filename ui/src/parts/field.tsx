@@ -1,13 +1,15 @@
-// The right rail: what the chosen continuation holds to be relevant now, by the API's own rows, and the verbs on each.
+// The right rail: what the chosen continuation holds to be relevant, by the API's own rows, and the verbs on each; or, where
+// the timeline looks at a tick, what the model saw then, which nobody can change any more.
 
 import { useState } from "preact/hooks";
+import type { FieldVerb } from "../actions";
 import { at, may, post, saying } from "../api";
-import { chosen } from "../place";
+import { chosen, go, tick } from "../place";
 import { useLoaded } from "../state/loaded";
 import { chosenBeat } from "../state/live";
 import { beat, rows } from "../state/swarm";
 import type { FieldRow, FieldSeen } from "../types";
-import { span } from "../words";
+import { count, moment, span } from "../words";
 import { nameOf } from "./strip";
 
 const STEP = 20;
@@ -17,15 +19,16 @@ export function FieldRail() {
   const [top, setTop] = useState(STEP);
   const [note, setNote] = useState("");
   const [gone, setGone] = useState<FieldRow[]>([]);
-  const field = useLoaded<FieldSeen>(id === null ? null : at(`/v1/continuations/${id}/field`, { top }), chosenBeat.value);
+  const field = useLoaded<FieldSeen>(id === null ? null : at(`/v1/continuations/${id}/field`, { top, at: tick.value }), tick.value === null ? chosenBeat.value : 0);
   void beat.value;
   const row = id === null ? undefined : rows.get(id);
   const items = field.value?.items ?? [];
   const most = Math.max(1e-9, ...items.map((entry) => entry.weight ?? 0));
 
-  async function edit(verb: string, entry: FieldRow): Promise<void> {
+  async function edit(verb: FieldVerb, entry: FieldRow): Promise<void> {
+    if (id === null) return;
     try {
-      await post(`/v1/continuations/${id}/field/commands`, { commands: `${verb} #${entry.id.replace(/^#/, "")}` });
+      await post(`field.${verb}`, { commands: `${verb} #${entry.id.replace(/^#/, "")}` }, id);
       setNote(`${verb}: ${entry.title || entry.id}`);
       if (verb === "remove" || verb === "hide") setGone((old) => [...old.filter((one) => one.id !== entry.id), entry]);
       if (verb === "restore") setGone((old) => old.filter((one) => one.id !== entry.id));
@@ -43,11 +46,12 @@ export function FieldRail() {
       </div>
       <div class="scroller" tabIndex={0} role="region" aria-label="Entries of the field">
         {id === null && <p class="empty">Choose a continuation: here is what it holds to be relevant, and why.</p>}
+        {tick.value !== null && field.value !== null && <Then seen={field.value} asked={tick.value} />}
         {id !== null && field.error !== "" && <p class="refused">{field.error}</p>}
-        {field.value !== null && items.length === 0 && <p class="empty">Nothing is in its field yet.</p>}
+        {field.value !== null && items.length === 0 && tick.value === null && <p class="empty">Nothing is in its field yet.</p>}
         <ol class="entries">
           {items.map((entry, place) => (
-            <EntryView key={entry.id} entry={entry} place={place + 1} most={most} onEdit={edit} />
+            <EntryView key={entry.id} entry={entry} place={place + 1} most={most} onEdit={tick.value === null ? edit : null} />
           ))}
         </ol>
         {items.length >= top && (
@@ -55,7 +59,7 @@ export function FieldRail() {
             {STEP} more
           </button>
         )}
-        {gone.length > 0 && (
+        {gone.length > 0 && tick.value === null && (
           <section class="gone" aria-label="Taken out just now">
             <h3>Taken out just now</h3>
             {gone.map((entry) => (
@@ -80,12 +84,34 @@ interface EntryProps {
   entry: FieldRow;
   place: number;
   most: number;
-  onEdit: (verb: string, entry: FieldRow) => Promise<void>;
+  /** null: it is as it was, and stays so. */
+  onEdit: ((verb: FieldVerb, entry: FieldRow) => Promise<void>) | null;
+}
+
+/** Which call it was that saw this. */
+function Then({ seen, asked }: { seen: FieldSeen; asked: number }) {
+  const rev = seen.then?.rev ?? null;
+  return (
+    <div class="then" role="note">
+      <p>
+        {rev === null ? `No model was asked up to tick ${asked}.` : `What the model saw in tick ${rev}${rev === asked ? "" : `, the last call up to tick ${asked}`}, ${moment(seen.at_ms)} UTC.`}
+        {rev !== null && seen.items.length === 0 && " Nothing of the field was in it."}
+      </p>
+      {rev !== null && (
+        <p class="hint">
+          {count(seen.then?.tokens)} tokens in all{seen.then?.left_out ? `, ${count(seen.then.left_out)} entries had no room` : ""}
+        </p>
+      )}
+      <button class="plain" onClick={() => go({ tick: null }, true)}>
+        Back to now
+      </button>
+    </div>
+  );
 }
 
 function EntryView({ entry, place, most, onEdit }: EntryProps) {
   const pinned = entry.state === "pinned";
-  const verbs = [pinned ? "unpin" : "pin", entry.view === "full" ? "collapse" : "expand", "hide", "remove"];
+  const verbs: FieldVerb[] = [pinned ? "unpin" : "pin", entry.view === "full" ? "collapse" : "expand", "hide", "remove"];
   return (
     <li class={`entry ${entry.state}${entry.taint === "untrusted" ? " untrusted" : ""}`} data-entry={entry.id}>
       <div class="entry-head">
@@ -93,19 +119,19 @@ function EntryView({ entry, place, most, onEdit }: EntryProps) {
         <b>{entry.title || entry.id}</b>
       </div>
       {entry.body !== "" && entry.body !== entry.title && <p class="entry-body">{entry.body}</p>}
-      <div class="weight" aria-hidden="true">
+      <div class="weight" aria-hidden="true" hidden={onEdit === null}>
         <span style={{ width: `${pinned ? 100 : (100 * (entry.weight ?? 0)) / most}%` }} />
       </div>
       <p class="entry-facts">
-        <span title="score when it was ranked">score {entry.score === null ? "–" : entry.score.toFixed(2)}</span>
-        <span title="weight now, after decay">{entry.weight === null ? "pinned" : `weight ${entry.weight < 0.01 ? entry.weight.toExponential(1) : entry.weight.toFixed(2)}`}</span>
-        <span>{span(entry.age_ms)} old</span>
+        {entry.score !== null && <span title="score when it was ranked">score {entry.score.toFixed(2)}</span>}
+        {onEdit !== null && <span title="weight now, after decay">{entry.weight === null ? "pinned" : `weight ${entry.weight < 0.01 ? entry.weight.toExponential(1) : entry.weight.toFixed(2)}`}</span>}
+        {entry.age_ms !== null && <span>{span(entry.age_ms)} old</span>}
         <span>{entry.source}</span>
         {entry.view !== "full" && <span>{entry.view}</span>}
         {entry.taint === "untrusted" && <span class="taint">untrusted</span>}
       </p>
       <p class="entry-reason">{entry.reason}</p>
-      {may("steer") && (
+      {onEdit !== null && may("steer") && (
         <div class="entry-verbs" role="group" aria-label={`Edit ${entry.title || entry.id}`}>
           {verbs.map((verb) => (
             <button key={verb} class="plain" onClick={() => void onEdit(verb, entry)}>

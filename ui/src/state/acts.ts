@@ -4,13 +4,14 @@
 // done that a dry run did not count; what is selected by a filter is counted by the server, never by what is loaded.
 
 import { computed, signal } from "@preact/signals";
+import type { Action } from "../actions";
 import { post } from "../api";
 import { chosen, go, searched, selected } from "../place";
 import type { BulkDone, Group } from "../types";
 import { short } from "../words";
 import { beat, counts, rows } from "./swarm";
 
-export type Verb = "fork" | "kill" | "rebudget" | "merge" | "migrate" | "freeze" | "thaw" | "wake" | "cancel";
+export type Verb = Exclude<Action, `${string}.${string}`>;
 
 export interface Act {
   verb: Verb;
@@ -82,7 +83,7 @@ export function begin(verb: Verb, whom: Target | null = target.peek(), at?: numb
 }
 
 export function bulk(verb: Verb, whom: Target, extra: Record<string, unknown>): Promise<BulkDone> {
-  return post<BulkDone>("/v1/bulk", { verb, ...whom, ...extra });
+  return post<BulkDone>(verb, { verb, ...whom, ...extra });
 }
 
 export function deselect(): void {

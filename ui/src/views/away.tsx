@@ -22,7 +22,7 @@ export function Away() {
 
   async function seen(): Promise<void> {
     try {
-      await post("/v1/digest/seen", { cursor: digest?.cursor });
+      await post("digest.seen", { cursor: digest?.cursor });
       go({ since: null }, true);
       told.again();
       setNote("From now on, this page begins here.");

@@ -25,9 +25,9 @@ export function Findings() {
   const items = [...first, ...further.filter((one) => !first.some((other) => other.id === one.id))];
   const next = cursor === undefined ? (told.value?.next_cursor ?? null) : cursor;
 
-  async function mark(finding: Finding, change: object): Promise<void> {
+  async function mark(finding: Finding, change: Change): Promise<void> {
     try {
-      await post(`/v1/findings/${encodeURIComponent(finding.id)}`, change, "PATCH");
+      await post("place" in change ? "finding.place" : "note" in change ? "finding.note" : "finding.status", change, finding.id);
       setNote("");
       setFurther([]);
       setCursor(undefined);
@@ -100,9 +100,12 @@ function placeOf(finding: Finding): number {
   return finding.place ?? -finding.at_ms;
 }
 
+/** One of a person's marks. */
+type Change = { status: Finding["status"] } | { note: string } | { place: number };
+
 interface LeafProps {
   finding: Finding;
-  onMark: (change: object) => void;
+  onMark: (change: Change) => void;
   onUp: (() => void) | null;
   onDown: (() => void) | null;
 }

@@ -18,7 +18,7 @@ export function System() {
 
   async function brake(on: boolean): Promise<void> {
     try {
-      await post(on ? "/v1/freeze" : "/v1/thaw", { reason: on ? "from the pane" : "" });
+      await post(on ? "brake.on" : "brake.off", { reason: on ? "from the pane" : "" });
       setNote(on ? "Nobody begins a tick." : "The brake is off.");
       told.again();
     } catch (failed) {

@@ -217,7 +217,7 @@ function TickView({ id, seen, before, after }: TickProps) {
         {seen.decided_alone !== null && <p class="alone-note">Decided alone: {seen.decided_alone}</p>}
         <p class="tick-verbs">
           <button class="plain" aria-pressed={looked} onClick={() => go({ tick: looked ? null : seen.rev }, true)}>
-            {looked ? "let go" : "keep in view"}
+            {looked ? "Back to now" : "As it was then"}
           </button>
           {may("steer") && (
             <button class="plain" onClick={() => begin("fork", { ids: [id] }, seen.rev)}>

@@ -27,7 +27,7 @@ export function Waits() {
 
   async function answer(wait: WaitItem, verb: WaitVerb, more: object = {}): Promise<void> {
     try {
-      await post(`/v1/waits/${encodeURIComponent(wait.id)}/answer`, { verb, ...(wait.binding === null ? {} : { binding: wait.binding }), ...more });
+      await post(`wait.${verb}`, { verb, ...(wait.binding === null ? {} : { binding: wait.binding }), ...more }, wait.id);
       setSaid((old) => ({ ...old, [wait.id]: { ok: true, text: `${WORD[verb]}: done` } }));
     } catch (failed) {
       setSaid((old) => ({ ...old, [wait.id]: { ok: false, text: saying(failed) } }));
