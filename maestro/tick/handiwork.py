@@ -206,7 +206,10 @@ class Handiwork:
                 raise Interrupted(await self._question(entry, told=str(error))) from error
             return await self._settle(entry, _error(tool.name, error), entry.price)
         breakers.ended(tool.name, well=True)
-        told = await self._outcome(tool, entry, result, cached=cached)
+        try:
+            told = await self._outcome(tool, entry, result, cached=cached)
+        except ToolError as error:  # it was carried out, and what it brought cannot be kept: that is its outcome
+            told = _error(tool.name, error)
         return await self._settle(entry, told, FREE if cached else entry.price)
 
     async def _held_up(self, tool: Tool, entry: JournalEntry) -> ToolError | None:

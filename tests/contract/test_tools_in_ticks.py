@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, JsonValue
 
 from maestro.budget.vector import BudgetVector
+from maestro.continuation.artifact import MAX_ARTIFACT_BYTES
 from maestro.continuation.directive import Closing, Finish
 from maestro.errors import ToolError
 from maestro.ids import ContinuationId, Partition
@@ -18,6 +19,7 @@ from maestro.tools.spec import tool
 from tests.stage import ALICE, Stage
 
 SENT: Counter[str] = Counter()
+DIED: Counter[str] = Counter()
 
 
 class Died(BaseException):
@@ -30,7 +32,7 @@ async def send(to: str) -> str:
     SENT[to] += 1
     if to == "abyss" and SENT[to] == 1:
         raise Died
-    return f"{to} {SENT[to]}"
+    return "x" * (MAX_ARTIFACT_BYTES + 1) if to == "everybody" else f"{to} {SENT[to]}"
 
 
 class Told(BaseModel):
@@ -43,12 +45,16 @@ class Sender(Behaviour[Told]):
             tick.state.told = await tick.use("send", to=str(tick.about.input))
         except ToolError as error:
             tick.state.told = error.code
+            DIED["everybody"] += str(tick.about.input) == "everybody"
+            if DIED["everybody"] == 1:
+                raise Died from error
         return Finish(result=tick.state.told)
 
 
 @pytest.fixture
 def stage(backend: Backend) -> Stage:
     SENT.clear()
+    DIED.clear()
     return Stage(backend, Sender, tools=[send])
 
 
@@ -98,4 +104,19 @@ async def test_an_unknown_outcome_is_asked_for_and_the_tick_goes_on(
     assert (done.status, done.result, SENT["abyss"]) == ("completed", result, sent)
     account = (await stage.ledger(done.id)).account("usd")
     assert (account.reserved, account.spent) == (0, 0 if answer == "no" else 70)
+    await stage.audit()
+
+
+async def test_what_was_done_is_known_though_its_result_is_too_large_to_keep(stage: Stage) -> None:
+    cid = await asked(stage, "everybody")
+    await verbs.decide(stage.at, cid, "", approved=True)
+    adopted = await stage.taken()
+    with pytest.raises(Died):
+        await run(adopted, stage.around)
+    for number in range(stage.backend.partitions):
+        await stage.backend.leases.reclaim(ALICE, Partition(number))
+    await stage.settle()
+    done = await stage.checkpoint(cid)
+    assert (done.status, done.result, SENT["everybody"]) == ("completed", "tool_failed", 1)
+    assert (await stage.ledger(cid)).account("usd").spent == 70
     await stage.audit()
