@@ -55,7 +55,8 @@ async def start(
     handle = await maestro.astart(behaviour, goal=goal, budget=granted, input=given, name=name, pool=home)
     if behaviour not in known:
         call.out.note(
-            f"No behaviour {behaviour!r} here (known: {', '.join(known.names)}): it is held until an actor knows it."
+            f"No behaviour {behaviour!r} here (known: {', '.join(known.names)}; MAESTRO_BEHAVIOURS names more modules)."
+            " If the actors know none either, it is held until they do."
         )
     if not wait:
         call.out.record({"id": handle.id, "name": name}, Text(handle.id))

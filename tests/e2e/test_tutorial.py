@@ -23,14 +23,14 @@ from tests.chaos.farm import free_port
 from tests.e2e.support import COMMAND_S, ROOT_FOLDER
 from tests.integration.test_readme import alike, dialogue
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PAGE = (ROOT_FOLDER / "docs" / "tutorial" / "an-observer-of-your-own.md").read_text()
 BLOCK = re.compile(r"^<!-- tested: (?P<how>[\w. ]+) -->\n```\w+\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 FROM_CLONE = os.environ.get("TUTORIAL_FROM_CLONE", "") == "1"
 PORT = "8123"
 SHELL_S = 1_200.0 if FROM_CLONE else COMMAND_S
-SEEN_S = 60.0
+SEEN_S = 120.0
 
 
 @dataclass

@@ -48,7 +48,7 @@ def test_start_waits_for_the_result(maestro: Ask):
 def test_start_tells_of_a_behaviour_that_nobody_here_knows(maestro: Ask):
     answer = maestro("start", "conter", "--goal", "count")
     assert answer.status == 0
-    assert "No behaviour 'conter' here (known: counter, literature, reader)" in answer.err
+    assert "No behaviour 'conter' here (known: counter, literature, reader; MAESTRO_BEHAVIOURS" in answer.err
     told = until(maestro, answer.out.strip(), lambda told: told["hold"] is not None)
     assert told["hold"] == "unservable"
 
