@@ -90,6 +90,9 @@ class Line:
             self._open = False
             for future in self._asked:
                 answer(future, failure)
+            writer = self._connection._writer  # noqa: SLF001 - as in `send`
+            if writer is not None:
+                writer.transport.abort()  # what is not written yet nobody waits for: the socket must not
             await self._connection.disconnect(nowait=True)
 
     async def _reply(self) -> Reply:
