@@ -10,5 +10,6 @@ What that stands on, and what Maestro itself is tested with:
 - `checks`, `reasons`: what must hold whatever happened, and at every quiet moment
 - `simulation`: one seed: deeds and faults, then peace, in which all work must finish
 - `story`: three weeks of a literature monitor, to be cut anywhere
+- `forks`: many ends of one beginning, for a story that is cut at every write
 - `spread`: the same work on many values, on all cores
 """

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from maestro.testing.simulation import Verdict, simulate
 from maestro.testing.spread import cores, spread
-from maestro.testing.story import cuts, tell
+from maestro.testing.story import cuts, tell, tell_all
 
 
 def main(words: list[str] | None = None) -> int:
@@ -79,7 +79,7 @@ def _cut_the_story(jobs: int) -> int:
     places = list(cuts(whole))
     _say(f"three weeks: {len(whole.writes)} writes in {time.monotonic() - began_s:.1f} s, state {whole.state[:16]}")
     wrong = 0
-    for story in spread(tell, places, jobs):
+    for story in tell_all(places, jobs):
         if story.state != whole.state or story.wrong:
             wrong += 1
             _say(f"  cut {story.cut}: state {story.state[:16]} {story.wrong}")

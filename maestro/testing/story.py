@@ -2,6 +2,7 @@
 
 Each virtual morning a paper comes, each noon a person answers what is asked. Told undisturbed, the story counts its
 writes; told with a cut point, the process that makes that write dies before or after it, and is replaced.
+What comes before a cut is told once for all cuts: the story forks there, and the child is cut.
 Invariant: whatever the cut, the story ends in the same state: the same continuations with the same states, results,
 children, ledgers and findings. How many ticks that took may differ: two mails may be read in one tick or in two. So
 names that are made from the number of a tick are left out, and continuations are named by the order of their births.
@@ -9,11 +10,11 @@ names that are made from the number of a tick are left out, and continuations ar
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import orjson
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from maestro.budget.vector import Budget
 from maestro.continuation.wait import ApprovalResolution, parts
@@ -21,6 +22,7 @@ from maestro.ids import ContinuationId
 from maestro.runtime import verbs
 from maestro.testing.checks import audit
 from maestro.testing.faults import CutPoint
+from maestro.testing.forks import ForkPoint, Forks
 from maestro.testing.world import SLOW, World
 
 KEPT = {"behaviour", "behaviour_version", "status", "stop_reason", "hold", "goal", "parent", "children"}
@@ -58,6 +60,9 @@ class Story:
     wrong: tuple[str, ...]
 
 
+_STORY = TypeAdapter(Story)
+
+
 def cuts(whole: Story) -> Iterator[Cut]:
     """Every place where the story can be cut: before and after each write."""
     for number in whole.writes:
@@ -67,7 +72,25 @@ def cuts(whole: Story) -> Iterator[Cut]:
 
 def tell(cut: Cut | None = None) -> Story:
     """The story, cut there."""
-    nemesis = CutPoint() if cut is None else CutPoint(*cut)
+    return _told(CutPoint() if cut is None else CutPoint(*cut))
+
+
+def tell_all(places: Iterable[Cut], jobs: int | None = None) -> list[Story]:
+    """The story, cut at each of those places: what `tell` gives for each, in so many processes at once.
+
+    Raises:
+        RuntimeError: one of them broke off; it has printed why.
+    """
+    forks = Forks(jobs)
+    nemesis = ForkPoint(frozenset(places), forks)
+    try:
+        forks.told(lambda: _STORY.dump_json(_told(nemesis)))
+        return [_STORY.validate_json(told) for told in forks.gathered()]
+    finally:
+        forks.end()
+
+
+def _told(nemesis: CutPoint | ForkPoint) -> Story:
     with World(21, nemesis=nemesis, pace=SLOW) as world:
         root = world.run(_live(world))
         state, ticks = world.run(_state(world, root))
