@@ -43,7 +43,9 @@ from maestro.errors import BudgetExceededError, InvalidInput
 from maestro.ids import ContinuationId, Rev, TimeMs, check_continuation_id, check_label, child_id, derived_token
 from maestro.mesh.subject import check_pattern, check_subject
 from maestro.tick.digest import Digest, digest_of
+from maestro.tick.exchange import Equipped
 from maestro.tick.listening import Listening
+from maestro.tick.own import OwnHands
 from maestro.tick.thinking import Thinker, Thinking
 from maestro.tick.ties import Ties
 from maestro.tick.using import Using
@@ -324,6 +326,9 @@ class Tick(Ties, Using, Thinking, Listening, Generic[State]):
         terms = {"ttl_ms": ttl_ms, "on_timeout": on_timeout, "on_denied": on_denied}
         names = {"approvers": tuple(approvers), "escalate_to": tuple(escalate_to)}
         return Sleep(wait=ApprovalResolution(**{**asked.model_dump(), **terms, **names}))
+
+    def _hands(self) -> Equipped:
+        return OwnHands(self, self._acts, self._mind)
 
     def _require_room(self, spawned: int) -> None:
         """The bounds allow one more living child; one whose end is being read lives no more.

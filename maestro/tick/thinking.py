@@ -14,7 +14,7 @@ from maestro.errors import InvalidInput, MalformedAnswer
 from maestro.policy.decision import Mode
 from maestro.policy.question import Signals
 from maestro.tick.editing import Editing, Looking
-from maestro.tick.exchange import Exchange, Toolset
+from maestro.tick.exchange import Equipped, Exchange, Toolset
 from maestro.tick.thought import Thought, Thoughtful
 from maestro.tick.using import Hands
 from maestro.tools.attention import Promoted
@@ -150,6 +150,7 @@ class Thinking(Editing):
     ) -> str | BaseModel:
         """A model's answer, after as many uses of these tools as it asked for; the others are those of `think`.
 
+        Given are tools, names of tools, and names of what it may decide for this continuation (maestro.tick.own).
         Each turn of the model and each use is an effect of its own. A use that a person has to allow interrupts the
         tick in the midst, and it goes on there. A model has no tools but these, and each is guarded as by `use`.
 
@@ -161,10 +162,14 @@ class Thinking(Editing):
         given = tools if isinstance(tools, Toolset) else Toolset(tools)
         here = replace(signals or Signals(), independent=False)  # what its tools say is needed in this tick
         thought = Thought(question, about, step, schema, max_output_tokens, self.edits, here)
-        exchange = Exchange(self._mind, given, self._before.goal.goal, self._mind.promoted)
+        exchange = Exchange(self._hands(), given, self._before.goal.goal, self._mind.promoted)
         text = await exchange.answer(thought)
         self._mind.promoted = exchange.shown
         return text if schema is None else _fitted(schema, text)
+
+    def _hands(self) -> Equipped:
+        """Who carries out what a model asks for."""
+        return self._mind
 
     async def ponder(self, thought: Thought) -> str:
         """The text of a model's answer to a thought that is complete already; the errors are those of `think`."""

@@ -1,6 +1,7 @@
 """The tools that this process knows, by name: found in modules, and offered by installed distributions.
 
-Invariant: one name means one tool; what a shelf holds, which may change, never takes the name of a tool of ours.
+Invariants: one name means one tool, and none is named as a verb of a tick; what a shelf holds, which may change, never
+takes the name of a tool of ours.
 """
 
 import importlib
@@ -14,6 +15,9 @@ from maestro.tools.spec import Spec, Tool
 
 ENTRY_POINTS = "maestro.tools"
 """The group in which installed distributions name modules of tools, or single tools."""
+
+OWN_PREFIX = "self."
+"""What the verbs of a tick are named under (maestro.tick.own)."""
 
 
 class Shelf(Protocol):
@@ -36,6 +40,12 @@ class Toolbox:
         self._shelf = shelf
         self._by_name: dict[str, Tool] = {}
         for each in tools:
+            if each.name.startswith(OWN_PREFIX):
+                raise InvalidInput(
+                    f"{each.place} is called {each.name!r}: the names after {OWN_PREFIX!r} are a tick's own verbs",
+                    field="tools",
+                    hint="give it another `name`",
+                )
             other = self._by_name.setdefault(each.name, each)
             if other is not each:
                 raise InvalidInput(
