@@ -10,8 +10,6 @@ Source: PROMISES B30.
 
 from fnmatch import fnmatchcase
 
-import orjson
-
 from maestro.continuation.wait import ApprovalResolution, parts
 from maestro.gateway.access import Asker
 from maestro.gateway.gate import Gate
@@ -27,14 +25,9 @@ async def noted(gate: Gate, asker: Asker, cid: ContinuationId, like: Continuatio
     if not gate.four_eyes:
         return
     root = await _root(gate, cid)
-    known = await by(gate, root) | (await by(gate, await _root(gate, like)) if like is not None else set())
-    await gate.at.backend.register.put(KIND, root, orjson.dumps(sorted(known | {asker.name})))
-
-
-async def by(gate: Gate, root: ContinuationId) -> set[str]:
-    """Who has set that family going, as far as this door knows."""
-    note = await gate.at.backend.register.get(KIND, root)
-    return set() if note is None else set(orjson.loads(note))
+    known = await _by(gate, await _root(gate, like)) if like is not None else set()
+    for name in {*known, asker.name}:
+        await gate.at.backend.register.add(KIND, _note(root, name), b"")
 
 
 async def check(gate: Gate, asker: Asker, cid: ContinuationId, approval_id: str) -> None:
@@ -52,9 +45,24 @@ async def check(gate: Gate, asker: Asker, cid: ContinuationId, approval_id: str)
         for one in asked
         if one.approval_id.startswith(approval_id) and any(fnmatchcase(one.action, wild) for wild in gate.four_eyes)
     ]
-    if needed and asker.name in await by(gate, await _root(gate, cid)):
+    if needed and await _has_set_going(gate, asker, await _root(gate, cid)):
         told = f"{needed[0][:200]!r} needs four eyes, and {asker.name} has set this going"
         raise NotAllowed(told, field="approval", hint="somebody else has to approve it; you may deny it")
+
+
+async def _has_set_going(gate: Gate, asker: Asker, root: ContinuationId) -> bool:
+    return await gate.at.backend.register.get(KIND, _note(root, asker.name)) is not None
+
+
+async def _by(gate: Gate, root: ContinuationId) -> set[str]:
+    """Who has set that family going, as far as this door knows."""
+    mine = _note(root, "")
+    return {note.removeprefix(mine) for note in await gate.at.backend.register.all(KIND) if note.startswith(mine)}
+
+
+def _note(root: ContinuationId, name: str) -> str:
+    """One note for each that sets a family going: of two that do so at once, none is lost."""
+    return f"{root} {name}"
 
 
 async def _root(gate: Gate, cid: ContinuationId) -> ContinuationId:

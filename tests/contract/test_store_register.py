@@ -13,6 +13,8 @@ async def test_a_note_is_added_once_and_put_over_and_taken_once(backend: Backend
     assert await register.add("token", "a", b"two") == b"one"
     assert await register.get("token", "a") == b"one"
     assert await register.get("other", "a") is None
+    assert await register.add("bare", "a", b"") is None
+    assert (await register.get("bare", "a"), await register.add("bare", "a", b"late")) == (b"", b""), "it says nothing"
     await register.put("token", "a", b"three")
     await register.put("token", "b", b"\x00\xff")
     assert dict(await register.all("token")) == {"a": b"three", "b": b"\x00\xff"}

@@ -1,5 +1,6 @@
 """What people do with what they are asked and told: a second pair of eyes, putting off, handing over, marking."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 
 from maestro.adapters.memory.backend import MemoryBackend
 from maestro.clock import ManualClock
-from maestro.gateway import absence, inbox, tail
+from maestro.gateway import absence, eyes, inbox, tail
+from maestro.gateway.access import Asker
 from maestro.gateway.found import Discoveries
-from maestro.ids import ContinuationId
-from tests.integration.api_support import House, house
+from maestro.gateway.problems import NotAllowed
+from maestro.ids import DEFAULT_TENANT, ContinuationId
+from tests.integration.api_support import House, emptied, house, one_redis
 from tests.pane_stage import Reader, Scout
 
 ASKING = {"behaviour": "reader", "goal": "ask", "input": {"ask": "approval", "title": "T"}}
@@ -61,6 +64,18 @@ async def test_b30_neither_does_who_forked_it_or_sent_it_something_but_all_may_d
                 assert answer.status_code == 403, wait["continuation"] in (cid, made)
         _, wait = await asked(here, first)
         assert (await first.post(f"/v1/waits/{wait['id']}/answer", json={"verb": "deny"})).status_code == 200
+
+
+async def test_b30_of_many_who_set_it_going_at_once_none_approves_it() -> None:
+    many = [Asker(f"t{n}", f"person {n}", "admin", DEFAULT_TENANT) for n in range(8)]
+    with one_redis() as url:
+        async with emptied(url) as backend, house(backend, four_eyes=("mail *",)) as here:
+            async with here.client("admin") as client:
+                cid, wait = await asked(here, client)
+            await asyncio.gather(*(eyes.noted(here.gate, each, ContinuationId(cid)) for each in many))
+            for each in many:
+                with pytest.raises(NotAllowed, match=f"{each.name} has set this going"):
+                    await eyes.check(here.gate, each, ContinuationId(cid), wait["id"].partition("~")[2])
 
 
 async def test_b30_other_actions_and_families_started_elsewhere_need_no_second_pair(here: House) -> None:

@@ -37,4 +37,4 @@ class RedisRegister:
 
 
 def _note(reply: Any) -> bytes | None:
-    return bytes(reply) if reply else None
+    return None if reply is None else bytes(reply)
