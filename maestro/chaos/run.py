@@ -118,7 +118,7 @@ def judged(folder: Path, trends: tuple[Trend, ...] = ()) -> Verdict:
 def evidence_in(history: Path) -> Evidence:
     """The history and the exports beside it, sealed by the key beside them where there is one."""
     key = read_private(history.parent / "mac.key") if (history.parent / "mac.key").exists() else None
-    exports = [file.read_bytes() for file in sorted((history.parent / "exports").glob("*.jsonl"))]
+    exports = (file.read_bytes() for file in sorted((history.parent / "exports").glob("*.jsonl")))
     with history.open(encoding="utf-8") as lines:
         notes = annals_of.read(lines)
     return gathered(exports, notes, Seal(key.encode()) if key else None)

@@ -27,6 +27,7 @@ from maestro.client import Maestro
 from maestro.errors import ClusterError, MaestroError, NotFound
 from maestro.mesh.account import Account, account_of
 from maestro.runtime import verbs
+from maestro.runtime.artifacts import room_used
 from maestro.runtime.capacity import Room, lacking_in, pools_told, room_of
 from maestro.settings import Settings
 from maestro.tools.calls import CacheFigures
@@ -135,13 +136,13 @@ def _store(settings: Settings) -> tuple[Json, MaestroError | None]:
 
 async def _stored(call: Call) -> Json:
     try:
-        return await _told_by(await call.maestro())
+        return await _told_by(await call.maestro(), call.settings.artifact_mib_per_tenant << 20)
     finally:
         await call.close()
 
 
-async def _told_by(maestro: Maestro) -> Json:
-    """All that the store itself tells: counts, depths, totals, sources."""
+async def _told_by(maestro: Maestro, artifact_bytes: int) -> Json:
+    """All that the store itself tells: counts, depths, totals, sources; `artifact_bytes` may be kept of artifacts."""
     at = maestro.installation
     counts: Counter[str] = Counter()
     ages: dict[str, int] = {}
@@ -168,6 +169,7 @@ async def _told_by(maestro: Maestro) -> Json:
         "totals": {name: counts[name] for name in TOTALS},
         "mesh": dict(account_of(counts).told()),
         "tool_cache": CacheFigures.of(counts).told(),
+        "artifacts": {**(await room_used(at.backend)).told(), "limit_bytes": artifact_bytes},
         "index": await index_told(at.backend),
         "sources": [dict(source_row(record)) for record in await at.backend.sources.list()],
     }
@@ -260,6 +262,8 @@ def _lines(told: Json) -> Sequence[tuple[str, str | Text]]:
         lines.append(("index", index_line(_object(told["index"]))))
     if (cached := _cached(_object(told["tool_cache"]))) is not None:
         lines.append(("tools", cached))
+    if (kept := _artifacts(_object(told["artifacts"]))) is not None:
+        lines.append(("artifacts", kept))
     now_ms = told["now_ms"] if isinstance(told["now_ms"], int) else 0
     rows = told["sources"] if isinstance(told["sources"], list) else []
     lines += [("source", _source_line(_object(row), now_ms)) for row in rows]
@@ -272,6 +276,12 @@ def _cached(figures: Json) -> str | None:
     if not isinstance(rate, float):
         return None
     return f"{rate:.0%} of cacheable calls found their result, {figures['shared']} of them waited for another"
+
+
+def _artifacts(room: Json) -> str | None:
+    """How much is kept of what tools returned, and how much may be; None before the first."""
+    kept, most = (int(str(room[name])) / 2**20 for name in ("bytes", "limit_bytes"))
+    return f"{room['artifacts']} kept, {kept:.1f} of {most:,.0f} MiB" if room["artifacts"] else None
 
 
 def _clock_trouble(told: Json) -> str:

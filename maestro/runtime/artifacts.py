@@ -3,6 +3,7 @@
 Invariant: what is given out is what was written, or an IntegrityError.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,8 +12,10 @@ from pydantic import JsonValue
 
 from maestro.continuation.artifact import Artifact, artifact_in, bytes_of
 from maestro.errors import InvalidInput, NotFound
-from maestro.ids import ContinuationId, Rev
+from maestro.ids import ContinuationId, Partition, Rev
+from maestro.runtime.backend import Backend
 from maestro.runtime.verbs import Installation, records
+from maestro.tools.room import RoomUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,12 @@ class Found:
     def told(self) -> dict[str, JsonValue]:
         described = self.artifact.model_dump(mode="json")
         return {**described, "continuation": self.continuation, "rev": self.rev, "ordinal": self.ordinal}
+
+
+async def room_used(backend: Backend) -> RoomUse:
+    """What its tenant keeps of artifacts."""
+    partitions = map(Partition, range(backend.partitions))
+    return sum(await asyncio.gather(*map(backend.room.used, partitions)), start=RoomUse())
 
 
 async def artifacts(at: Installation, cid: ContinuationId) -> list[Found]:

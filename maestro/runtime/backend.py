@@ -1,7 +1,7 @@
 """A backend: every port of one store, bound to one tenant. An adapter hands out one such value, and nothing else."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from maestro.budget.accounts import Accounts
 from maestro.clock import Clock
@@ -25,7 +25,7 @@ from maestro.tick.records import Records
 from maestro.tick.steering import Steering
 from maestro.tick.store import Store
 from maestro.tools.calls import ToolRecords
-from maestro.tools.room import ArtifactRoom, Uncounted
+from maestro.tools.room import ArtifactRoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Backend:
     alarms: Alarms
     accounts: Accounts
     tools: ToolRecords
+    room: ArtifactRoom
     register: Register
     audit: AuditLog
     close: Callable[[], Awaitable[None]]
     """Ends connections; what is stored stays."""
-    room: ArtifactRoom = field(default_factory=Uncounted)

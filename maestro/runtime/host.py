@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 COMMIT_RETRY_S = 0.2  # between two tries of a commit whose outcome is unknown
 STORE_RETRY_S = 1.0  # between two tries to adopt while the store is away
+UNSAID = "its task was cancelled, and nobody said why"
+"""What a person reads of a tick that neither this host nor an order has interrupted."""
 
 Taken = tuple[Adopted, HolderId]
 """A continuation in hand, and the name that its lease runs under."""
@@ -197,7 +199,7 @@ class Host:
         except asyncio.CancelledError as stopped:
             if asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise
-            return HandBack(0, f"interrupted: {stopped}", counts=False)
+            return HandBack(0, f"interrupted: {str(stopped) or UNSAID}", counts=False)
 
     async def _write(self, adopted: Adopted, outcome: Outcome) -> Taken | None:
         if isinstance(outcome, HandBack):

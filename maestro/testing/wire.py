@@ -27,6 +27,7 @@ FAULTY = (
     "blocks",
     "moves",
     "tools",
+    "room",
     "accounts",
     "placements",
     "pieces",

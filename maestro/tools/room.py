@@ -16,7 +16,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from maestro.errors import ArtifactsFull
-from maestro.ids import ContinuationId
+from maestro.ids import ContinuationId, Partition
 from maestro.tools.calls import Order, ToolRunner
 from maestro.tools.results import made_of
 from maestro.tools.spec import SideEffect
@@ -47,6 +47,21 @@ class Room:
     partition_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class RoomUse:
+    """What is kept: of a partition, or of a tenant."""
+
+    size_bytes: int = 0
+    artifacts: int = 0
+    """Contents; one that several families of a partition keep is one."""
+
+    def __add__(self, other: "RoomUse") -> "RoomUse":
+        return RoomUse(self.size_bytes + other.size_bytes, self.artifacts + other.artifacts)
+
+    def told(self) -> dict[str, int]:
+        return {"bytes": self.size_bytes, "artifacts": self.artifacts}
+
+
 class ArtifactRoom(Protocol):
     """The books of one tenant: which content is counted where."""
 
@@ -60,14 +75,9 @@ class ArtifactRoom(Protocol):
         """
         ...
 
-
-class Uncounted:
-    """An ArtifactRoom without books: there is always room. What a simulated process is given."""
-
-    async def take(
-        self, cid: ContinuationId, name: str, size_bytes: int, limits: RoomLimits, anyhow: bool = False
-    ) -> Room:
-        return Room(granted=True, family_bytes=0, partition_bytes=0)
+    async def used(self, partition: Partition) -> RoomUse:
+        """What is counted there now, of all families together."""
+        ...
 
 
 class RoomyTools:

@@ -6,7 +6,8 @@ import pytest
 
 from maestro.errors import ContinuationNotFoundError
 from maestro.ids import ContinuationId
-from maestro.tools.room import LOOKED_MS, SPARED_MS, RoomLimits
+from maestro.runtime.artifacts import room_used
+from maestro.tools.room import LOOKED_MS, SPARED_MS, RoomLimits, RoomUse
 from tests.contract.support import World, money
 
 MUCH = 1_000_000
@@ -42,6 +43,21 @@ async def test_a_child_is_of_its_familys_room_and_another_root_has_its_own(world
     assert (await room.take(other, "b" * 64, 90, limits())).family_bytes == 90
     share = 150 * backend.partitions
     assert not (await room.take(other, "c" * 64, 10, limits(MUCH, share))).granted, "two families are a tenant's"
+
+
+async def test_what_is_used_is_told_of_all_families_together_and_less_what_was_swept(world: World) -> None:
+    backend, cid, other = world.backend, await world.root(), await world.root()
+    room = backend.room
+    assert await room.used(world.partition) == RoomUse()
+    for keeper, name, size in ((cid, "a", 60), (cid, "b", 30), (other, "b", 30), (other, "c", 5)):
+        await room.take(keeper, name * 64, size, limits())
+    assert await room.used(world.partition) == RoomUse(95, 3)
+    await backend.blocks.put(cid, {"a" * 64: b"x" * 60})
+    await world.advance(SPARED_MS + LOOKED_MS + 1)
+    share = 96 * backend.partitions
+    assert (await room.take(other, "d" * 64, 10, limits(MUCH, share))).granted
+    assert await room.used(world.partition) == RoomUse(70, 2)
+    assert await room_used(backend) == RoomUse(70, 2)
 
 
 async def test_of_many_that_ask_at_once_no_more_are_granted_than_there_is_room(world: World) -> None:

@@ -35,6 +35,7 @@ from maestro.tick.runner import Surroundings
 from maestro.tick.workbench import Workbench
 from maestro.tools.calls import InlineTools
 from maestro.tools.registry import Toolbox
+from maestro.tools.room import RoomLimits, RoomyTools
 
 T = TypeVar("T")
 PRICE = Price(input_micros_per_mtok=3_000_000, output_micros_per_mtok=15_000_000, source="override")
@@ -69,6 +70,11 @@ class Town:
         self._loop.close()
         server.purge(self.home)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where everything here happens."""
+        return self._loop
+
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """The outcome of `work` on the town's thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
@@ -84,7 +90,8 @@ class Town:
         self._running = [asyncio.create_task(keep(name, loop.step, loop.wait)) for name, loop in loops.items()]
         telling = Telling(_answer, _in_pieces, backend.pieces)
         desk = PagerDesk(telling.answer, JournaledAnswers(backend.journals))
-        bench = Workbench(Toolbox.load(self.settings.behaviours), InlineTools(), backend.tools, backend.journals)
+        workers = RoomyTools(InlineTools(), backend.room, RoomLimits(1 << 30, 1 << 30))
+        bench = Workbench(Toolbox.load(self.settings.behaviours), workers, backend.tools, backend.journals)
         faculties = Faculties(
             backend.shelf, desk, PRICES, PolicyConfig(advisor_enabled=False), Keeper(backend.blocks), bench
         )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from maestro.budget.vector import Budget
+from maestro.tools.room import RoomLimits
 from tests.integration.api_support import House, emptied, eventually, house, one_redis
 from tests.pane_stage import Reader, Scout
 
@@ -231,6 +232,27 @@ async def test_the_brake_is_seen_by_everybody(here: House) -> None:
         assert "fire" in (await client.get(f"/v1/continuations/{row['id']}/why")).json()["why"]
         await client.post("/v1/thaw")
         assert not (await client.get("/v1/system")).json()["frozen"]
+
+
+async def test_the_brake_is_told_where_there_is_nobody_to_stop(here: House) -> None:
+    async with here.client("admin") as client:
+        assert not (await client.get("/v1/system")).json()["frozen"]
+        await client.post("/v1/freeze", json={"reason": "fire"})
+        assert (await client.get("/v1/system")).json()["frozen"]
+        await client.post("/v1/thaw")
+        assert not (await client.get("/v1/system")).json()["frozen"]
+
+
+async def test_the_system_tells_what_became_of_events_and_what_is_kept_of_artifacts(here: House) -> None:
+    at = here.swarm.stage.at
+    cid = await here.swarm.stage.start(Scout, "run")
+    await here.moved()
+    await at.backend.room.take(cid, "a" * 64, 70, RoomLimits(1 << 20, 1 << 20))
+    async with here.client("viewer") as client:
+        told = (await client.get("/v1/system")).json()
+    assert told["artifacts"] == {"bytes": 70, "artifacts": 1}
+    mesh = told["mesh"]
+    assert mesh["matched"] == sum(mesh[what] for what in ("applied", "fielded", "pending", "dead", "expired"))
 
 
 async def test_health_readiness_and_metrics_ask_nobody(here: House) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from maestro.adapters.memory.money import root_of
 from maestro.adapters.memory.state import Memory, PartitionState
-from maestro.ids import ContinuationId, TimeMs
-from maestro.tools.room import LOOKED_MS, SPARED_MS, Room, RoomLimits
+from maestro.ids import ContinuationId, Partition, TimeMs
+from maestro.tools.room import LOOKED_MS, SPARED_MS, Room, RoomLimits, RoomUse
 
 
 @dataclass(slots=True)
@@ -59,3 +59,7 @@ class MemoryArtifactRoom:
         for book in books:
             book.counted.setdefault(name, (size_bytes, state.now()))
         return Room(granted=True, family_bytes=books[0].total, partition_bytes=books[1].total)
+
+    async def used(self, partition: Partition) -> RoomUse:
+        book = self._books[f"partition {partition}"]
+        return RoomUse(book.total, len(book.counted))

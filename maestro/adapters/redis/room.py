@@ -1,8 +1,8 @@
 """The port ArtifactRoom on Redis: a hash per family and one of the whole partition, content -> bytes and when."""
 
 from maestro.adapters.redis.store import Keys, unknown
-from maestro.ids import ContinuationId
-from maestro.tools.room import LOOKED_MS, SPARED_MS, Room, RoomLimits
+from maestro.ids import ContinuationId, Partition
+from maestro.tools.room import LOOKED_MS, SPARED_MS, Room, RoomLimits, RoomUse
 
 
 class RedisArtifactRoom:
@@ -21,3 +21,12 @@ class RedisArtifactRoom:
             raise unknown(cid)
         granted, family_bytes, partition_bytes = map(int, reply)
         return Room(bool(granted), family_bytes, partition_bytes)
+
+    async def used(self, partition: Partition) -> RoomUse:
+        book = f"{self._keys.partition(partition)}:art"
+        size = await self._keys.wire.execute("HGET", book, "*")
+        if size is None:
+            return RoomUse()
+        names = int(await self._keys.wire.execute("HLEN", book))
+        looked = int(await self._keys.wire.execute("HEXISTS", book, "~"))
+        return RoomUse(int(size), names - 1 - looked)

@@ -15,6 +15,7 @@ from maestro.gateway.wishes import Filter
 from maestro.mesh.account import account_of
 from maestro.mesh.source import SourceRecord
 from maestro.runtime import residence
+from maestro.runtime.artifacts import room_used
 from maestro.runtime.capacity import counted, pools_told, room_of
 
 router = APIRouter(tags=["plant"])
@@ -42,11 +43,12 @@ async def system(gate: Gated, asker: Looker) -> System:
     lateness = plant.get("lateness_ms")
     return System(
         now_ms=await gate.at.backend.clock.now_ms(),
-        frozen=await _braked(gate),
+        frozen=(await gate.at.backend.notices.read([])).braked,
         counts=(await gate.directory.counted(Filter(), asker.subtree))[0],
         depths={name: counts.get(name, 0) for name in DEPTHS},
         totals={name: counts.get(name, 0) for name in TOTALS},
         mesh=account_of(counts).told(),
+        artifacts=(await room_used(gate.at.backend)).told(),
         pools=_pools(counts),
         nodes=await _nodes(gate),
         sources=[_source(record) for record in await gate.at.backend.sources.list()],
@@ -117,13 +119,6 @@ async def _plant(gate: Gate) -> Mapping[str, JsonValue]:
         return await gate.plant()
     except MaestroError:
         return {}
-
-
-async def _braked(gate: Gate) -> bool:
-    """True while the brake of everything is on: any glance says so."""
-    cid = next(iter(gate.directory.lines), None)
-    glance = None if cid is None else await gate.at.backend.records.glance(cid)
-    return glance is not None and glance.frost is not None and glance.frost.scope == "all"
 
 
 def _pools(counts: Mapping[str, int]) -> list[PoolSeen]:

@@ -52,6 +52,16 @@ def test_they_are_listed_looked_at_and_written(maestro: Ask, shop: str, tmp_path
     assert maestro("artifacts", shop, "ffffffff").status == 3
 
 
+def test_status_tells_how_much_of_the_room_is_used(maestro: Ask, shop: str):
+    kept = orjson.loads(maestro("artifacts", shop, "-o", "json").out)
+    told = maestro("status", "-o", "json")
+    by_id = {each["id"]: each["size_bytes"] for each in kept}
+    assert orjson.loads(told.out)["artifacts"] == {
+        "bytes": sum(by_id.values()), "artifacts": len(by_id), "limit_bytes": 4096 << 20,
+    }  # fmt: skip
+    assert f"artifacts      {len(by_id)} kept, " in maestro("status").out
+
+
 def test_the_hit_rate_of_the_cache_is_told(maestro: Ask, shop: str):
     told = maestro("status", "-o", "json")
     figures = orjson.loads(told.out)["tool_cache"]

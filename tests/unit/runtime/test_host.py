@@ -247,7 +247,9 @@ async def test_a_host_that_stops_lets_its_ticks_end(hosted: Hosted) -> None:
     hosted.host.awake[cid].task.cancel()
     async with asyncio.timeout(10):
         await hosted._task
-    assert (await verbs.glance_of(hosted.stage.at, cid)).holder is None, "handed back, at once"
+    glance = await verbs.glance_of(hosted.stage.at, cid)
+    assert glance.holder is None, "handed back, at once"
+    assert glance.error == "interrupted: its task was cancelled, and nobody said why"
 
 
 async def asleep(hosted: Hosted) -> ContinuationId:
