@@ -1,10 +1,14 @@
 """The contract of the store: how far a field has come, who wants it looked through, ranks that wait for an engine."""
 
 import asyncio
+import random
 
-from maestro.field.entry import Entry
+import pytest
+
+from maestro.field.decay import half_life_ms, weight
+from maestro.field.entry import Entry, SourceKind
 from maestro.field.shelf import Mark
-from maestro.ids import ContinuationId, Rev
+from maestro.ids import ContinuationId, Rev, TimeMs
 from maestro.runtime.ports import GATHER, Asked, Projection, Reranked, Shelve, Waiting
 from tests.contract.support import World, finish, happening, money
 from tests.contract.test_store_mesh import entry, projections, route, scored
@@ -114,6 +118,20 @@ async def test_what_a_look_finds_is_on_the_shelf_and_changes_nothing_that_was_th
     top = await world.backend.shelf.top(cid, 10, await world.now())
     assert [(it.entry.title, it.entry.score) for it in top] == [("known", 0.9), ("new", 0.5)]
     assert not await world.is_ready(cid)
+
+
+@pytest.mark.parametrize("n", [0, 1, 20, 200])
+async def test_the_top_of_a_field_is_what_a_sort_of_all_that_is_in_it_says(world: World, n: int) -> None:
+    cid, now, dice, kinds = await reader(world), await world.now(), random.Random(n), list(SourceKind)
+    items = [
+        entry(str(number), dice.random(), TimeMs(now - dice.randrange(1, 10**9)), kinds[number % len(kinds)])
+        for number in range(100)
+    ]
+    assert await world.backend.gatherings.gathered(Asked(cid, 1, ""), "1 1", [shelve(item) for item in items]) == 100
+    weights = {item.id: weight(shelve(item).rank_key, half_life_ms(item.kind), now) for item in items}
+    top = await world.backend.shelf.top(cid, n, now)
+    assert [it.entry.id for it in top] == sorted(weights, key=lambda name: -weights[name])[:n]
+    assert [it.weight for it in top] == pytest.approx([weights[it.entry.id] for it in top])
 
 
 async def test_who_has_ended_is_looked_through_no_more(world: World) -> None:

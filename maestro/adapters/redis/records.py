@@ -9,11 +9,11 @@ from maestro.adapters.redis import codec
 from maestro.adapters.redis.store import Keys, flat
 from maestro.budget.accounts import AccountPath
 from maestro.continuation.lifecycle import Hold
-from maestro.field.decay import Ranked, half_lives, merge_top
+from maestro.field.decay import half_lives, weight
 from maestro.field.entry import Entry
 from maestro.field.project import Weighed
 from maestro.field.shelf import Mark
-from maestro.ids import ContinuationId, EntryId, Partition, TimeMs, home_partition
+from maestro.ids import ContinuationId, Partition, TimeMs, home_partition
 from maestro.mesh.source import SourceRecord
 from maestro.tick.records import Fact, Glance, Living
 
@@ -104,20 +104,17 @@ class RedisRecords:
 
 
 class RedisShelf:
-    """maestro.field.shelf.Shelf on Redis: one ordered set per half-life, merged at the reader."""
+    """maestro.field.shelf.Shelf on Redis: one ordered set per half-life, merged where they lie."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
     async def top(self, cid: ContinuationId, n: int, now_ms: TimeMs) -> Sequence[Weighed]:
-        reply = await self._keys.script("top", cid, cid, n, *half_lives())
-        entries: dict[EntryId, Entry] = {}
-        tops: dict[int, list[Ranked]] = {}
-        for i in range(0, len(reply), 3):
-            entry = Entry.model_validate_json(reply[i + 2])
-            entries[entry.id] = entry
-            tops.setdefault(int(reply[i]), []).append((float(reply[i + 1]), entry.id))
-        return [Weighed(entries[entry_id], weight) for weight, entry_id in merge_top(tops, n, now_ms)]
+        reply = await self._keys.script("heaviest", cid, cid, n, now_ms, *half_lives())
+        return [
+            Weighed(Entry.model_validate_json(reply[i + 2]), weight(float(reply[i + 1]), int(reply[i]), now_ms))
+            for i in range(0, len(reply), 3)
+        ]
 
     async def mark(self, cid: ContinuationId) -> Mark:
         told, complete, unscored, waited_ms, looked = await self._keys.script("mark", cid, cid)
