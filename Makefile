@@ -17,7 +17,7 @@ CORE_TESTS := $(wildcard tests/unit/test_ids.py tests/unit/test_errors.py tests/
                  tests/unit/field tests/unit/tick tests/unit/tools tests/property)
 CORE_CONTRACT := $(wildcard tests/contract/test_store_*.py)
 
-.PHONY: docs reference tutorial ui screenshots fuzz setup wheel demo test test-core lint faults sim tools nodes crowd chaos powercut upgrade soak cold bench bench-field lock clean help
+.PHONY: docs reference tutorial ui screenshots fuzz setup wheel demo test test-core lint faults sim tools nodes crowd chaos powercut upgrade soak cold bench bench-field bench-kernel lock clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -38,6 +38,7 @@ help:
 	@echo "make bench      each figure beside its bare loop"
 	@echo "make bench-field how well the engines rank, on a judged collection"
 	@echo "make vllm       the kernel's engine vllm behind Serve, in an environment of its own"
+	@echo "make bench-kernel how long the kernel's engines take, in that environment"
 	@echo "make bench-pane the pane before 100,000 continuations"
 	@echo "make ui         the pane from its sources into the package (needs node)"
 	@echo "make screenshots each view of the pane into docs/img"
@@ -163,9 +164,12 @@ fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: setup
 	$(BIN)/pytest -q -s tests/integration/test_api_fuzz.py
 
-# How well the engines rank a judged collection, and how long the top of a field takes.
+# How well the engines rank a judged collection, and how long the top of a field takes. The engine `torch` is among them
+# where RANKS has torch and MiniLM's weights: make bench-field RANKS=.venv-vllm/bin/python
+RANKS ?= $(BIN)/python
+bench-field: export HF_HUB_OFFLINE := 1
 bench-field: setup
-	$(BIN)/python -m benchmarks --only field retrieval --write-ranking
+	PYTHONPATH=$(CURDIR) $(RANKS) -m benchmarks --only field retrieval --write-ranking
 
 # The pages as HTML, in an environment of their own; a warning is an error, and so is a link that leads nowhere.
 DOCS_READY := .venv-docs/.locked-$(shell cat docs/requirements.lock | cksum | cut -d' ' -f1)
@@ -187,16 +191,26 @@ tutorial: export TUTORIAL_FROM_CLONE ?= 1
 tutorial: setup
 	$(BIN)/python -m pytest -q -s --timeout 1500 tests/e2e/test_tutorial.py
 
-# The kernel's engine `vllm`, alone and behind Serve, beside plain transformers; without vLLM it says so. vLLM wants a torch
+# The kernel's engine `vllm`, alone and behind Serve, beside plain transformers; `torch`; MiniLM in the index; a small
+# model that reads its mail. Without vLLM it says so. vLLM wants a torch
 # of its own, so its environment is not ours: docs/how-to/rank-on-a-gpu.md says how to make one without a GPU.
 VLLM ?= .venv-vllm/bin/python
+VLLM_TESTS := tests/contract/test_rankers.py tests/integration/test_torch_embedder.py tests/integration/test_small_model.py \
+              tests/integration/test_cross_encoder.py tests/integration/test_vllm_engine.py tests/e2e/test_vllm_on_serve.py
 vllm: export HF_HUB_OFFLINE := 1
 vllm: export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
-vllm: export PYTHONPATH := $(CURDIR)
+vllm: export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 vllm:
 	@$(VLLM) -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ("vllm", "ray", "pytest", "psutil"))))' \
 	  || { echo "not run: $(VLLM) has no vllm, ray and pytest; see docs/how-to/rank-on-a-gpu.md"; exit 1; }
-	$(VLLM) -m pytest -s -rs -W ignore -p no:cacheprovider -m vllm tests/integration/test_vllm_engine.py tests/e2e/test_vllm_on_serve.py
+	$(VLLM) -m pytest -s -rs -W ignore -p no:cacheprovider -m vllm $(VLLM_TESTS)
+
+# How long the three engines take for 1, 32 and 256 entries; in the environment of `make vllm`.
+bench-kernel: export HF_HUB_OFFLINE := 1
+bench-kernel: export OMP_NUM_THREADS := 1
+bench-kernel: export PYTHONPATH := $(CURDIR)
+bench-kernel:
+	$(VLLM) -m benchmarks.kernel --engine local torch vllm --write-docs
 
 # What `ui/` says becomes what the package serves; at run time there is no node. The checker of its tests is copied beside them.
 ui:

@@ -1,6 +1,7 @@
 """docs/benchmarks.md, written from the rows of one run beside DESIGN 9's goals: no figure in it is typed by hand.
 
-The part on ranking has a run of its own (`make bench-field`): it needs no quiet machine, and is replaced by itself.
+The parts on ranking and on the kernel's engines have runs of their own (`make bench-field`, `make bench-kernel`): these
+need packages that the rest does not, and each part is replaced by itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,21 +49,28 @@ nothing was chosen. With the lexicon counted in the collection `local` ranks as 
 the shipped one as a field does, which has no collection to count in. Written by `make bench-field`.
 """
 
+ENGINES = "## The kernel's engines, timed"
+ENGINES_OPENING = """
+How long the engines of the context kernel take to rank so many entries against one goal, in one process, without Serve.
+A headline has 22 words, an abstract 190. `torch` and `vllm` have MiniLM's weights; without a GPU `vllm` is the build
+for CPUs, which computes on one of two cores, and `torch` is given one too. Written by `make bench-kernel`.
+"""
+
 
 def write(outcomes: Sequence[Outcome], facts: Mapping[str, str]) -> None:
-    """The page tells of this run; its part on ranking stays as it was where this run has none."""
+    """The page tells of this run; its parts with a run of their own stay as they were where this run has none."""
     before = PAGE.read_text() if PAGE.exists() else ""
     whole = page(outcomes, facts)
     judged = next((outcome for outcome in outcomes if outcome.name == "retrieval" and not outcome.failed), None)
-    part = _ranking_of(before) if judged is None else ranking(judged, facts)
-    PAGE.write_text(_with_ranking(whole, part))
+    part = _part_of(before, RANKING) if judged is None else ranking(judged, facts)
+    PAGE.write_text(_with_part(_with_part(whole, RANKING, part), ENGINES, _part_of(before, ENGINES)))
 
 
 def write_ranking(outcomes: Sequence[Outcome], facts: Mapping[str, str]) -> None:
     """The page's part on ranking tells of this run, the rest of it stays."""
     for outcome in outcomes:
         if outcome.name == "retrieval" and not outcome.failed:
-            PAGE.write_text(_with_ranking(PAGE.read_text(), ranking(outcome, facts)))
+            PAGE.write_text(_with_part(PAGE.read_text(), RANKING, ranking(outcome, facts)))
 
 
 def ranking(outcome: Outcome, facts: Mapping[str, str]) -> str:
@@ -71,18 +79,26 @@ def ranking(outcome: Outcome, facts: Mapping[str, str]) -> str:
     return "\n".join((RANKING, RANKING_OPENING, taken, "", _markdown(*retrieval.table(outcome.detail)), ""))
 
 
-def _ranking_of(page: str) -> str:
-    _, found, rest = page.partition(RANKING)
+def write_engines(table: tuple[Sequence[str], Sequence[Sequence[str]]], facts: Mapping[str, str]) -> None:
+    """The page's part on the kernel's engines tells of this run, the rest of it stays."""
+    taken = f"Taken {facts['date']}, {facts['processor']}, load {facts['load at the start']}, Python {facts['Python']}."
+    part = "\n".join((ENGINES, ENGINES_OPENING, taken, "", _markdown(*table), ""))
+    PAGE.write_text(_with_part(PAGE.read_text(), ENGINES, part))
+
+
+def _part_of(page: str, heading: str) -> str:
+    _, found, rest = page.partition(heading)
     return found + rest.partition("\n## ")[0].rstrip("\n") + "\n" if found else ""
 
 
-def _with_ranking(page: str, part: str) -> str:
-    """`page` with `part` in place of its own, or before the peers."""
+def _with_part(page: str, heading: str, part: str) -> str:
+    """`page` with `part` in place of its own under that heading, or before the peers."""
     if not part:
         return page
-    own = _ranking_of(page)
-    without = page.replace(own, "") if own else page
-    head, peers, tail = without.partition("## Peers")
+    own = _part_of(page, heading)
+    if own:
+        return page.replace(own, part)
+    head, peers, tail = page.partition("## Peers")
     return "\n".join((head.rstrip("\n"), "", part)) + (f"\n{peers}{tail}" if peers else "")
 
 

@@ -29,16 +29,14 @@ from vllm.config import PoolerConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from maestro.adapters.torch.reader import HERE, PAIR_TOKENS, reads_pairs
 from maestro.continuation.goal import GoalFrame
-from maestro.errors import InvalidInput, RankerFailed
+from maestro.errors import RankerFailed
 from maestro.field.ranker import Rankable
 
 DECIMALS = 4
 MAX_TOKENS = 256  # of one text, as in the engine `torch`: what MiniLM was trained on
-PAIR_TOKENS = 512  # of goal and entry together: what BERTs have positions for
 SHARE = 0.9  # of the GPU's memory that this replica may take
-CLASSIFIER = "ForSequenceClassification"
-HERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 CPU_CACHE_BYTES = 1 << 28
 """Where there is no GPU: with a number vLLM neither asks for a share of the machine's memory nor warms up."""
 MIND = """
@@ -65,17 +63,16 @@ class VllmRanker:
     """
 
     def __init__(self, model: Path, gpus: float) -> None:
-        config: Any = transformers.AutoConfig.from_pretrained(str(model), **HERE)
-        self._reads_pairs = any(name.endswith(CLASSIFIER) for name in config.architectures or ())
-        if self._reads_pairs and config.num_labels != 1:
-            raise InvalidInput(
-                f"{model} tells {config.num_labels} classes apart", field="model", hint="a ranker has one label"
-            )
+        self._reads_pairs = reads_pairs(model)
         self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(model), **HERE)
         before = set(psutil.Process().children(recursive=True))
         self._engine: Any = AsyncLLM.from_engine_args(_arguments(model, gpus, self._reads_pairs))
         self._minder = _mind(set(psutil.Process().children(recursive=True)) - before)
         self._numbers = itertools.count()
+
+    def close(self) -> None:
+        """Its processes have ended; a process that has opened two engines ends only after it closed them."""
+        self._engine.shutdown()
 
     async def score(self, goal: GoalFrame, entries: Sequence[Rankable]) -> list[float]:
         if not entries:
@@ -90,12 +87,13 @@ class VllmRanker:
         return [_within(float(wanted @ one)) for one in found]
 
     async def _read(self, goal: str, text: str) -> float:
-        """What a cross-encoder says of the pair; its activation is that of the model, a sigmoid."""
+        """What a cross-encoder says of the pair, through a sigmoid: many a folder asks for the bare figure instead."""
         tokens = self._tokenizer(goal, text, truncation="longest_first", max_length=PAIR_TOKENS)
         kinds: list[int] = tokens.get("token_type_ids") or []
         extra = {"compressed_token_type_ids": kinds.index(1)} if 1 in kinds else None  # where the second text begins
-        params = PoolingParams(task="classify", use_activation=True, extra_kwargs=extra)
-        return _within(float((await self._pooled(tokens["input_ids"], params)).reshape(-1)[0]))
+        params = PoolingParams(task="classify", use_activation=False, extra_kwargs=extra)
+        (said,) = (await self._pooled(tokens["input_ids"], params)).reshape(-1).sigmoid().tolist()
+        return _within(said)
 
     async def _embedded(self, text: str) -> Any:
         """`(dims,) float32`, L2-normalised."""

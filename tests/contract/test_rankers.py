@@ -20,7 +20,7 @@ from tests.contract.ranking import ASIDE, GOAL, OFF, ON, RankerContract
 from tests.models import needed
 
 
-@pytest.fixture(params=["local", "local-counted", "torch"])
+@pytest.fixture(params=["local", "local-counted", pytest.param("torch", marks=pytest.mark.vllm)])
 def engine(request: pytest.FixtureRequest) -> Ranker:
     match request.param:
         case "local":

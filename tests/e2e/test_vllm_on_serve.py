@@ -28,7 +28,7 @@ from maestro.runtime.fieldview import field_rows
 from maestro.settings import Settings
 from tests.contract.ranking import ASIDE, GOAL, OFF, ON, RankerContract
 from tests.e2e.support import eventually
-from tests.models import needed
+from tests.models import needed, planted
 from tests.stage import Stage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vllm, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -42,8 +42,14 @@ LOOK_S = 0.5
 
 
 @pytest.fixture(scope="module")
-def model() -> Path:
-    return needed("vllm")
+def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model with code beside its weights, and what there is once that was run."""
+    return planted(needed("vllm"), tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def model(place: tuple[Path, Path]) -> Path:
+    return place[0]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +103,7 @@ class TestVllmOnServe(RankerContract):
         return kernel
 
 
+@pytest.mark.shows("7.5")
 async def test_through_serve_its_scores_are_those_of_plain_transformers(
     replicas: Any, kernel: Ranker, model: Path
 ) -> None:
@@ -106,6 +113,20 @@ async def test_through_serve_its_scores_are_those_of_plain_transformers(
     assert scores[0] == max(scores)
 
 
+async def test_it_runs_no_code_that_lies_beside_its_weights_and_listens_to_its_own_machine_only(
+    replicas: Any, kernel: Ranker, place: tuple[Path, Path]
+) -> None:
+    await ranked(kernel)
+    (pid,) = replicas()
+    engine = psutil.Process(pid).children(recursive=True)
+    doors = [at for process in engine for at in process.net_connections("inet") if at.status == psutil.CONN_LISTEN]
+    assert "VLLM::EngineCore" in [process.name() for process in engine]
+    assert {at.laddr.ip for at in doors} <= {"127.0.0.1", "::1"}
+    assert "auto_map" in (place[0] / "config.json").read_text()
+    assert not place[1].exists()
+
+
+@pytest.mark.shows("7.5")
 @pytest.mark.parametrize("size", BATCHES)
 async def test_it_ranks_batches_of_any_size(replicas: Any, kernel: Ranker, size: int) -> None:
     await ranked(kernel)
@@ -115,6 +136,7 @@ async def test_it_ranks_batches_of_any_size(replicas: Any, kernel: Ranker, size:
     assert (ranking.degraded, len(ranking.scores)) == (None, size)
 
 
+@pytest.mark.shows("7.5")
 async def test_what_comes_while_its_replica_is_dead_is_marked_and_ranked_by_the_next(
     replicas: Any, kernel: Ranker
 ) -> None:

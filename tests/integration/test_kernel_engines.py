@@ -58,6 +58,16 @@ def test_the_application_has_the_deployment_that_its_options_name_and_refuses_ot
     assert caught.value.field == "replicas"
 
 
+def test_serve_is_told_between_which_numbers_of_replicas_it_may_go_and_to_start_one_before_the_others_are_full() -> (
+    None
+):
+    made = build({"min_replicas": "2", "max_replicas": "5", "max_ongoing_requests": "10"})._bound_deployment
+    scaled = made._deployment_config.autoscaling_config
+    assert scaled is not None
+    assert (scaled.min_replicas, scaled.max_replicas, scaled.target_ongoing_requests) == (2, 5, 7.0)
+    assert (made.max_ongoing_requests, made.max_queued_requests) == (10, KernelOptions().max_queued_requests)
+
+
 @pytest.mark.parametrize("batch", [1, 3, 64])
 async def test_batches_change_no_score(batch: int) -> None:
     kernel = ContextKernel(KernelOptions(batch=batch).model_dump_json())
