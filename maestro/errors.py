@@ -48,6 +48,7 @@
     │   │   └─ MCPConnectionError   its server is not to be reached: nothing was asked of it
     │   └─ ToolDenied               scopes do not allow it, or a person has said no
     ├─ ClusterError                 Ray is not there, or not ours
+    ├─ UnfitInstallation            a promise would rest on a store or a cluster that is known not to keep it
     └─ TimedOut                     the caller's own patience ended; nothing was undone
 
     Fenced                          BaseException: a newer epoch owns this continuation
@@ -353,6 +354,10 @@ class ToolDenied(ToolError):
 class ClusterError(MaestroError):
     code = "cluster"
     exit_status = 4
+
+
+class UnfitInstallation(MaestroError):
+    code = "unfit_installation"
 
 
 class TimedOut(MaestroError):

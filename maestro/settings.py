@@ -76,6 +76,8 @@ class Settings(PagerSettings, KernelSettings, StoreSettings, ToolSettings, PaneS
     gcs_redis_password_file: Path | None = None
     ray_cpus: int | None = Field(default=None, ge=1)
     """None means as many as the machine has."""
+    insecure_dev: bool = False
+    """Whether `maestro up` goes on with a store or a cluster that is known not to keep the promises."""
     heart: bool = True
     """Whether `maestro up` leaves a process that starts again what dies of what it started on this machine."""
     store_patience_ms: int = Field(default=60_000, ge=1_000)

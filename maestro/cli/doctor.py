@@ -1,10 +1,10 @@
 """The doctor: every setting that a promise rests on, looked at now; each failure with its fix.
 
-Source: PROMISES M1-M4, B85, B86, B93-B95; section 5.3.
+Source: PROMISES M1-M4, B85, B86, B91, B93-B95; section 5.3.
 """
 
+import asyncio
 import importlib.metadata
-import ipaddress
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,26 +13,33 @@ import psutil
 from pydantic import JsonValue
 from rich.text import Text
 
+from actors.fitness import TESTED_RAY, is_loopback
 from maestro.adapters.files.policies import PolicyFile
 from maestro.adapters.litellm.profiles import chains_of
 from maestro.adapters.mcp.shelf import ServerShelf
 from maestro.adapters.otel.seam import check_tracing
 from maestro.adapters.redis import server
+from maestro.adapters.redis.backend import open_backend
 from maestro.adapters.redis.checks import StoreFinding, findings_at
 from maestro.bootstrap import repertoire, store_url
 from maestro.cli.command import Call
 from maestro.cli.index import index_missing
 from maestro.cli.output import Column
 from maestro.cli.tiers import WANTED, without_target
-from maestro.errors import MaestroError
+from maestro.continuation.envelope import Seal
+from maestro.errors import MaestroError, StoreUnavailable, StoreWentBack
 from maestro.home import private_folder, read_private
 from maestro.ids import TenantId
 from maestro.pager.targets import REHEARSAL, Target
+from maestro.runtime.verbs import Installation, partitions
+from maestro.runtime.verification import verified
 from maestro.settings import Settings, unknown_environment
 
 PYTHONS = ((3, 11), (3, 12))
 STOLEN = {"litellm": ("1.82.7", "1.82.8")}  # releases that carried a credential stealer (PROMISES 5.8)
-TESTED = {"ray": "2.60"}  # we call some of its functions by names that another line may have changed
+TESTED = {"ray": TESTED_RAY}
+LOGS = 200
+"""How many the doctor looks at; `maestro verify` looks at all."""
 PACKAGES = ("ray", "redis", "pydantic", "litellm")
 
 
@@ -49,6 +56,7 @@ def doctor(call: Call) -> None:
         *_behaviours(settings),
         *_tiers(settings),
         *_store(settings),
+        *_logs(settings),
         *_rays_store(settings),
         *_network(settings),
     ]
@@ -206,6 +214,36 @@ def _store(settings: Settings) -> Iterator[StoreFinding]:
         yield StoreFinding(f"store {finding.check}", finding.ok, finding.seen, finding.wanted, finding.fix)
 
 
+def _logs(settings: Settings) -> Iterator[StoreFinding]:
+    """The logs of those who have lived longest are whole; in a store where nobody ever lived there are none."""
+    wanted, fix = (
+        "whole, and leading to their checkpoints",
+        "`maestro verify --quarantine`, then restore it from an export",
+    )
+    try:
+        looked_at, damaged = asyncio.run(_verified(settings))
+    except (StoreUnavailable, StoreWentBack):
+        return  # told by the checks of the store
+    except MaestroError as error:
+        yield StoreFinding("logs", False, error.message, wanted, error.hint or fix)
+        return
+    seen = f"{len(damaged)} of {looked_at} looked at are damaged: {', '.join(damaged)}" if damaged else "whole"
+    yield StoreFinding("logs", not damaged, seen, wanted, fix)
+
+
+async def _verified(settings: Settings) -> tuple[int, Sequence[str]]:
+    """How many of the living were looked at, and which of them are damaged; a store is not made for that."""
+    tenant, virtual = TenantId(settings.tenant), settings.clock == "virtual"
+    store = await open_backend(store_url(settings), tenant, settings.partitions, virtual, known=True)
+    at = Installation(store, Seal(settings.mac_key_bytes()), settings.default_budget)
+    try:
+        cids = [cid for p in partitions(at) for cid, _ in (await store.records.living(p, 0, LOGS)).checkpoints]
+        found = [await verified(at, cid) for cid in cids[:LOGS]]
+        return len(found), [each.cid for each in found if each.damages]
+    finally:
+        await store.close()
+
+
 def _rays_store(settings: Settings) -> Iterator[StoreFinding]:
     """Ray's own state lies in a server of its own: one fault must not be two."""
     if settings.gcs_redis_url is None:
@@ -249,13 +287,6 @@ def _open_listeners(process: psutil.Process) -> list[str]:
         return []  # it ended while we looked
     listening = [socket.laddr for socket in sockets if socket.status == psutil.CONN_LISTEN]
     return [f"{name} {process.pid} at {a.ip}:{a.port}" for a in listening if not is_loopback(a.ip)]
-
-
-def is_loopback(address: str) -> bool:
-    """True for an address that only this machine reaches, IPv4 written as IPv6 included."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_loopback
 
 
 def _tried(check: str, look: Callable[[], str], wanted: str, fix: str) -> StoreFinding:

@@ -21,11 +21,15 @@ from maestro.runtime.audit import note
 from maestro.runtime.verbs import Installation
 
 
-async def verify(call: Call, id: MaybeId = None) -> None:
+async def verify(
+    call: Call,
+    id: MaybeId = None,
+    quarantine: Annotated[bool, typer.Option("--quarantine", help="Freeze each that is damaged.")] = False,
+) -> None:
     """Check that a log is whole, unchanged, leads to the checkpoint, and has its blocks. Without an ID: every log."""
     at = await call.at()
     cids = [(await call.find(id)).id] if id is not None else await _everybody(at)
-    rows = [await _verified(at, cid) for cid in cids]
+    rows = [await _verified(at, cid, quarantine) for cid in cids]
     columns = [
         Column("ID", lambda row: str(row["id"]), whole=True),
         Column("RECORDS", lambda row: str(row["records"]), right=True),
@@ -117,8 +121,10 @@ async def _everybody(at: Installation) -> list[ContinuationId]:
     return [cid for partition in verbs.partitions(at) for cid in await at.backend.records.ids(partition)]
 
 
-async def _verified(at: Installation, cid: ContinuationId) -> dict[str, JsonValue]:
+async def _verified(at: Installation, cid: ContinuationId, quarantine: bool) -> dict[str, JsonValue]:
     found = await verification.verified(at, cid)
+    if quarantine:
+        await verification.quarantine(at, found)
     damages: list[JsonValue] = list(found.damages)
     return {"id": cid, "ok": not damages, "records": found.records, "blocks": found.blocks, "damages": damages}
 

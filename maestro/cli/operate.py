@@ -73,7 +73,7 @@ def up(
 
     First the code is tried on every sleeper, as `maestro rehearse` does.
     """
-    from actors import installation  # Ray takes a second to import: only where it is used
+    from actors import fitness, installation  # Ray takes a second to import: only where it is used
 
     flags = call.flags
     settings = Settings.load(
@@ -87,7 +87,7 @@ def up(
     )
     settings = served(settings, on=not no_pane)
     check_tracing(settings)
-    for warning in warnings(settings):
+    for warning in (*(f"All the same: {wrong}" for wrong in fitness.check_fit(settings)), *warnings(settings)):
         call.out.note(warning)
     call.out.note("Starting what is missing; this takes up to a minute.")
     info = installation.up_and_kept(settings, accept_holds, accept_older_store)

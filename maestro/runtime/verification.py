@@ -1,7 +1,8 @@
 """Verification: every byte that is kept of a continuation is one that was written, and together they make sense.
 
 Looked at: the checkpoint and each record (seal), the times of commits, the chain of records, the checkpoint that the
-log leads to, the revision that the store says, and every block that a record refers to (name).
+log leads to, the revision that the store says, and every block that a record refers to (name). One that ticks while it
+is looked at is looked at again: a log that grows between two readings is not damaged.
 What is not here: mailboxes, ledgers and fields, which carry no seal (docs/semantics.md).
 """
 
@@ -16,7 +17,13 @@ from maestro.continuation.blocks import names_under
 from maestro.continuation.checkpoint import Checkpoint, LogRecord, digest, replay
 from maestro.errors import IntegrityError
 from maestro.ids import ContinuationId
+from maestro.runtime import steer
 from maestro.runtime.verbs import Installation, glance_of
+
+LOOKS = 5
+"""More at one that ticks whenever it is looked at."""
+QUARANTINE = "quarantined"
+"""How the reason begins for which a damaged one is frozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,22 @@ async def verified(at: Installation, cid: ContinuationId) -> Verified:
     Raises:
         ContinuationNotFoundError: nobody has that id.
     """
+    rev, found = (await glance_of(at, cid)).rev, await _looked_at(at, cid)
+    for _ in range(LOOKS):
+        before, rev = rev, (await glance_of(at, cid)).rev
+        if not found.damages or rev == before:
+            break
+        found = await _looked_at(at, cid)
+    return found
+
+
+async def quarantine(at: Installation, found: Verified) -> None:
+    """Nothing of a damaged one runs until a person thaws it; its mail and its timers queue. What has ended stays so."""
+    if found.damages:
+        await steer.freeze(at, found.cid, reason=f"{QUARANTINE}: {found.damages[0]}")
+
+
+async def _looked_at(at: Installation, cid: ContinuationId) -> Verified:
     glance = await glance_of(at, cid)
     damages: list[str] = []
     try:

@@ -5,18 +5,26 @@ docs/bad-inputs.md says of each which tests show it.
 
 import importlib.metadata
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import grpc  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
+from actors import fitness
 from maestro.adapters.redis import checks
 from maestro.cli import doctor
+from maestro.cli.app import run
 from maestro.continuation.mail import Kind, Mail
-from maestro.errors import InvalidInput
+from maestro.errors import InvalidInput, UnfitInstallation
 from maestro.ids import ContinuationId, MailId, TimeMs
-from maestro.runtime.verification import verified
+from maestro.runtime.verbs import glance_of
+from maestro.runtime.verification import quarantine, verified
 from maestro.settings import Settings
+from tests.chaos.farm import farm
 from tests.integration.test_moving import Listener, in_memory
 from tests.stage import SEAL, Stage
 
@@ -56,6 +64,42 @@ def test_b83_a_value_of_a_wrong_type_is_refused_by_its_name(place: Path, text: s
     assert "maestro.toml" in str(refused.value.hint)
 
 
+@pytest.mark.shows("9.6")
+@pytest.mark.parametrize(
+    ("line", "check", "fix"),
+    [
+        ("appendonly no", "appendonly", "CONFIG SET appendonly yes"),
+        ("appendfsync everysec", "appendfsync", "CONFIG SET appendfsync always"),
+        ("maxmemory-policy allkeys-lru", "maxmemory-policy", "CONFIG SET maxmemory-policy noeviction"),
+    ],
+)
+def test_b85_up_refuses_a_store_that_loses_what_it_acknowledged(
+    place: Path, capfd: pytest.CaptureFixture[str], line: str, check: str, fix: str
+) -> None:
+    with farm() as servers:
+        url = f"redis://127.0.0.1:{servers.add(line).port}/0"
+        assert run(("up", "--redis-url", url, "--behaviours", "nowhere")) == 1  # else nothing is begun either: status 2
+        said = capfd.readouterr().err
+        assert f"the store's {check} is {line.split()[1]}: {fix}" in said
+        assert "MAESTRO_INSECURE_DEV=1" in said
+        assert not (place / "home").exists(), "something was started"
+        settings = Settings.load(redis_url=url)
+        (wrong,) = fitness.check_fit(settings.having(insecure_dev=True))
+        assert check in wrong
+        if check == "appendfsync":
+            assert fitness.check_fit(settings.having(redis_fsync="everysec")) == []
+
+
+def test_b85_a_store_that_keeps_everything_is_let_pass_and_so_is_one_that_does_not_tell(place: Path) -> None:
+    with farm() as servers:
+        server = servers.add("maxmemory-policy noeviction")
+        settings = Settings.load(redis_url=f"redis://127.0.0.1:{server.port}/0")
+        assert fitness.check_fit(settings) == []
+        server.say("CONFIG", "SET", "appendfsync", "everysec")
+        server.say("ACL", "SETUSER", "default", "-config")
+        assert fitness.check_fit(settings) == []
+
+
 @pytest.mark.parametrize(("version", "fits"), [("5.0.14", False), ("6.0.16", False), ("6.2.0", True), ("8.2.1", True)])
 def test_b86_a_server_without_the_commands_that_we_need_is_named(version: str, fits: bool) -> None:
     finding = checks._version({"redis_version": version})
@@ -73,6 +117,49 @@ def test_b87_a_ray_that_was_not_tested_is_named(monkeypatch: pytest.MonkeyPatch,
     assert (finding.ok, finding.seen, finding.wanted) == (fits, version, "2.60.*")
 
 
+def test_b87_up_refuses_a_ray_that_was_not_tested(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fitness.check_fit(Settings.load()) == []
+    installed = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.61.0" if name == "ray" else installed(name))
+    with pytest.raises(UnfitInstallation, match=r"Ray 2\.61\.0 was not tested: install 2\.60"):
+        fitness.check_fit(Settings.load())
+    assert len(fitness.check_fit(Settings.load(insecure_dev=True))) == 1
+
+
+@contextmanager
+def control_store(asks: str | None) -> Iterator[int]:
+    """Something that answers as Ray's control store does: everybody, or who brings the token."""
+
+    def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
+        if asks and ("authorization", asks) not in context.invocation_metadata():
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "InvalidAuthToken")
+        return b""
+
+    method = grpc.unary_unary_rpc_method_handler(answer)
+    service, _, name = fitness.CHECK_ALIVE.strip("/").partition("/")
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: method}),))
+    port = server.add_insecure_port("0.0.0.0:0")
+    server.start()
+    yield port
+    server.stop(None).wait()
+
+
+@pytest.mark.shows("9.6")
+@pytest.mark.parametrize(
+    ("host", "asks", "refused"),
+    [("127.0.0.1", None, False), ("localhost", None, False), ("machine", None, True), ("machine", "Bearer t", False)],
+)
+def test_b87_up_refuses_a_ray_of_others_that_lets_anyone_in(
+    place: Path, monkeypatch: pytest.MonkeyPatch, host: str, asks: str | None, refused: bool
+) -> None:
+    with control_store(asks) as port:
+        named = fitness.lets_anyone_in
+        monkeypatch.setattr(fitness, "lets_anyone_in", lambda address: named(address.replace("machine", "127.0.0.1")))
+        wrong = fitness.check_fit(Settings.load(ray_address=f"{host}:{port}", insecure_dev=True))
+    assert [text.startswith(f"Ray at machine:{port} lets anyone in") for text in wrong] == [True] * refused
+
+
 async def ticked(stage: Stage, times: int) -> ContinuationId:
     """One that has so many ticks in its log, beside its birth."""
     cid = await stage.start(Listener)
@@ -84,6 +171,7 @@ async def ticked(stage: Stage, times: int) -> ContinuationId:
     return cid
 
 
+@pytest.mark.shows("9.6")
 @pytest.mark.parametrize("how", ["gap", "fork", "order", "cut"])
 async def test_b91_a_log_with_a_gap_a_fork_or_a_wrong_chain_is_named(how: str) -> None:
     stage = in_memory()
@@ -103,7 +191,38 @@ async def test_b91_a_log_with_a_gap_a_fork_or_a_wrong_chain_is_named(how: str) -
             log[1], log[2] = log[2], log[1]
         case _:
             del log[-1]
-    assert (await verified(stage.at, cid)).damages != ()
+    found = await verified(stage.at, cid)
+    assert found.damages != ()
+
+    rev = (await glance_of(stage.at, cid)).rev
+    await quarantine(stage.at, found)
+    glance = await glance_of(stage.at, cid)
+    assert glance.frost is not None
+    assert glance.frost.reason == f"quarantined: {found.damages[0]}"
+    mail = Mail(id=MailId("late"), kind=Kind.MESSAGE, sender="test", body=0, sent_ms=TimeMs(0))
+    await stage.backend.store.deliver(cid, mail)
+    await stage.settle()
+    assert (await glance_of(stage.at, cid)).rev == rev
+
+
+async def test_b91_a_log_that_grows_while_it_is_looked_at_is_not_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = in_memory()
+    cid = await ticked(stage, 2)
+    plain = stage.backend.records.log
+    grown: list[ContinuationId] = []
+
+    async def log(asked: ContinuationId, first: int = 0, last: int = -1) -> object:
+        if not grown:
+            grown.append(asked)
+            mail = Mail(id=MailId("meanwhile"), kind=Kind.MESSAGE, sender="test", body=0, sent_ms=TimeMs(0))
+            await stage.backend.store.deliver(cid, mail)
+            await stage.settle()
+        return await plain(asked, first, last)
+
+    monkeypatch.setattr(type(stage.backend.records), "log", lambda _, *asked: log(*asked))
+    found = await verified(stage.at, cid)
+    assert grown
+    assert (found.damages, found.records) == ((), (await glance_of(stage.at, cid)).rev + 1)
 
 
 class Elsewhere:

@@ -31,10 +31,11 @@ from maestro.errors import MaestroError
 from maestro.ids import TenantId
 from maestro.settings import Settings
 from maestro.tools.calls import Order
-from tests.chaos.farm import Server, farm, free_port
+from tests.chaos.farm import Server, farm
 from tests.integration import tool_shed as shed
+from tests.loopback import free_port
 
-NAMES = ("redis", "mac", "tier", "tierfile", "notify", "cloud")
+NAMES = ("redis", "mac", "tier", "tierfile", "notify", "mail", "gcs", "otel", "cloud")
 SECRETS = {name: f'c4n4ry-{name}-"/+ %x' for name in NAMES}
 """What marks it survives every quoting; the rest is what a quoting would change."""
 MARKS = [f"c4n4ry-{name}" for name in NAMES]
@@ -77,9 +78,9 @@ def server() -> Iterator[Server]:
 def house(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[House]:
-    files = {name: tmp_path / name for name in ("tierfile", "notify")}
+    files = {name: tmp_path / name for name in ("tierfile", "notify", "mail", "gcs", "otel")}
     for name, file in files.items():
-        file.write_text(SECRETS[name])
+        file.write_text(f"authorization={SECRETS[name]}\n" if name == "otel" else SECRETS[name])
         file.chmod(0o600)
     for name, value in {
         "HOME": str(tmp_path / "home"), "REDIS_URL": f"redis://127.0.0.1:{server.port}/0",
@@ -87,6 +88,9 @@ def house(
         "TIER_HAIKU_API_KEY": SECRETS["tier"], "TIER_OPUS": "anthropic/claude-opus-4-1",
         "TIER_OPUS_API_KEY_FILE": str(files["tierfile"]), "NOTIFY_URL": "https://example.org/told",
         "NOTIFY_PASSWORD_FILE": str(files["notify"]), "TIER_HAIKU_PRICE": "1/5", "TIER_OPUS_PRICE": "5/25",
+        "MAIL_URL": "smtp://somebody@127.0.0.1:1", "MAIL_PASSWORD_FILE": str(files["mail"]),
+        "GCS_REDIS_URL": "redis://127.0.0.1:1/0", "GCS_REDIS_PASSWORD_FILE": str(files["gcs"]),
+        "OTEL_HEADERS_FILE": str(files["otel"]),
     }.items():  # fmt: skip
         monkeypatch.setenv(f"MAESTRO_{name}", value)
     monkeypatch.setenv("OPENAI_API_KEY", SECRETS["cloud"])
@@ -233,6 +237,7 @@ PLACES: dict[str, Place] = {
 
 
 @pytest.mark.spec("11.16")
+@pytest.mark.shows("9.6")
 @pytest.mark.parametrize("place", PLACES)
 def test_no_secret_shows(house: House, place: str) -> None:
     text = PLACES[place](house)
@@ -257,7 +262,7 @@ def test_secrets_are_where_they_belong(house: House) -> None:
     """What is searched for is really held: by the settings, and in private files of the home."""
     settings = Settings.load()
     assert {name for name in NAMES if any(SECRETS[name] == value for value in settings.secret_values())} == {
-        "redis", "mac", "tier", "tierfile", "notify"
+        "redis", "mac", "tier", "tierfile", "notify", "mail", "gcs", "otel"
     }  # fmt: skip
     settings.to_json()
     kept = [file.read_text() for file in (house.home / "secrets").iterdir()]

@@ -21,10 +21,13 @@ from maestro.ids import TenantId, new_token
 OLDEST = (6, 2)
 HEADROOM = 0.20  # of maxmemory: what frees memory needs some to run
 SLOW_WRITE_MS = 50.0  # F20; seen here with appendfsync always: about 1
+UNTOLD = "the server does not tell"
 SKEW_MS = 1_000  # beyond it, people read times wrongly; promises rest on the store's clock alone
 PROBE_TTL_MS = 60_000
 FLUSHING = ("@all", "@dangerous", "@keyspace", "@write", "flushall")
 """FLUSHALL and the categories that hold it."""
+LOSING = ("version", "appendonly", "appendfsync", "maxmemory-policy")
+"""Checks that, where they fail, cost what was acknowledged: it is not persisted, or thrown away to make room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,16 @@ def findings_at(
         if finding.check not in worst or not finding.ok:
             worst[finding.check] = finding
     return list(worst.values())
+
+
+def losing_at(url: str, fsync: str = "always") -> Sequence[StoreFinding]:
+    """What the servers at `url` say of themselves by which acknowledged ticks would be lost.
+
+    Not here: what they do not tell, and that they do not answer.
+    """
+    return [
+        found for found in findings_at(url, fsync) if found.check in LOSING and not found.ok and found.seen != UNTOLD
+    ]
 
 
 def facts_of(url: str) -> dict[str, str | None]:
@@ -149,9 +162,7 @@ def _version(info: Mapping[str, str]) -> StoreFinding:
 
 def _same(name: str, seen: str | None, wanted: str) -> StoreFinding:
     if seen is None:
-        return StoreFinding(
-            name, False, "the server does not tell", wanted, f"allow CONFIG GET {name}, or ask its host"
-        )
+        return StoreFinding(name, False, UNTOLD, wanted, f"allow CONFIG GET {name}, or ask its host")
     return StoreFinding(name, seen == wanted, seen, wanted, f"CONFIG SET {name} {wanted}, and in redis.conf")
 
 
@@ -175,7 +186,7 @@ def _flushing(client: redis.Redis) -> StoreFinding:
     try:
         told: Any = client.acl_getuser(_text(client.acl_whoami()))
     except redis.ResponseError as error:
-        return StoreFinding("flushall", False, f"the server does not tell: {error}", wanted, fix)
+        return StoreFinding("flushall", False, f"{UNTOLD}: {error}", wanted, fix)
     allowed = False
     for rule in (*told["categories"], *told["commands"]):  # as the client sorts them: categories come first
         if rule[1:] in FLUSHING:
@@ -189,7 +200,7 @@ def _rights(client: redis.Redis, tenant: TenantId) -> StoreFinding:
     try:
         user, surplus = rights_of(client, tenant)
     except redis.ResponseError as error:
-        return StoreFinding("rights", False, f"the server does not tell: {error}", wanted, fix)
+        return StoreFinding("rights", False, f"{UNTOLD}: {error}", wanted, fix)
     if user == "default":
         return StoreFinding("rights", True, f"the user default; {user_of(tenant)} would have fewer", wanted, fix)
     seen = f"{user} has what it needs" if not surplus else f"{user} has more: {' '.join(surplus)}"

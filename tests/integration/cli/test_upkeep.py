@@ -149,6 +149,30 @@ def test_verify_names_what_is_damaged(maestro: Ask, town: Town):
     assert maestro("verify").status == 0
 
 
+def test_b91_the_doctor_names_a_damaged_log_and_quarantine_lets_nothing_of_it_run(maestro: Ask, town: Town):
+    whole, broken = counter(maestro), counter(maestro)
+    undo = town.do(_damage(town, broken))
+    answer = maestro("doctor", "-o", "json")
+    (logs,) = [check for check in orjson.loads(answer.out)["checks"] if check["check"] == "logs"]
+    assert (answer.status, logs["ok"]) == (1, False)
+    assert broken in logs["seen"]
+    assert whole not in logs["seen"]
+    assert "--quarantine" in logs["fix"]
+
+    assert maestro("verify", "--quarantine").status == 1
+    assert maestro("show", whole, "-o", "json").json["hold"] is None
+    assert "quarantined: record 1" in maestro("why", broken).out
+    rev = maestro("show", broken, "-o", "json").json["rev"]
+    maestro("send", broken, "hello")
+    maestro("send", whole, "hello")
+    until(maestro, whole, lambda told: told["rev"] == rev + 1)
+    assert maestro("show", broken, "-o", "json").json["rev"] == rev
+
+    town.do(undo)
+    maestro("thaw", broken)
+    until(maestro, broken, lambda told: told["rev"] == rev + 1)
+
+
 async def _damage(town: Town, cid: str) -> Any:
     """One byte of the last log record is another; returns what puts it right."""
     wire: Any = town.at.backend.store._keys.wire  # type: ignore[attr-defined]
