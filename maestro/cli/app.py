@@ -68,6 +68,7 @@ VERBS: dict[str, Verb] = {
     "log": Verb("look:log", "Look", "Its committed ticks, one line each (alias: journal)."),
     "field": Verb("look:field", "Look", "What weighs most in its context."),
     "artifacts": Verb("artifacts:artifacts", "Look", "What its tools returned that is kept by its hash."),
+    "wait": Verb("waiting:wait", "Look", "Until there is something for you; print it."),
     "watch": Verb("look:watch", "Look", "What happens, live, until Ctrl-C (alias: tail)."),
     "publish": Verb("mesh:publish", "Mesh", "Publish an event to all who subscribed."),
     "events": Verb("mesh:events", "Mesh", "The newest events, newest first."),

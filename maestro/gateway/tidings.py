@@ -178,6 +178,8 @@ class System(Shape):
     depths: dict[str, int]
     totals: dict[str, int]
     mesh: dict[str, int]
+    artifacts: dict[str, int]
+    """`bytes` of `artifacts` that are kept of what tools returned."""
     pools: list[PoolSeen]
     nodes: list[NodeSeen]
     sources: list[SourceSeen]

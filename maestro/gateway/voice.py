@@ -94,7 +94,7 @@ async def spoken(gate: Gate, asker: Asker, cid: ContinuationId, after: str | Non
                 case Reset():
                     text = ""
     except TimedOut:
-        pass
+        pass  # no more is known now, and whoever polls does not wait for it
     except CursorTooOld as error:
         raise await _gap(gate, asker, "trimmed", str(error.facts["cursor"])) from None
     whole = bool(items) and items[-1]["type"] == "answer"

@@ -40,6 +40,11 @@ def test_axe_has_no_serious_finding_in_any_view_light_or_dark_wide_or_narrow(
         page = seat.look(f"?view={view}&id={_watcher(seat)}")
         page.wait_for_timeout(300)
         found += [f"{view}, {one}" for one in _serious_in_each_look(page)]
+    page = seat.look("?view=waits")
+    page.get_by_role("button", name="Hand over").first.click()
+    page.locator(".handing").wait_for()
+    found += [f"handing over, {one}" for one in _serious_in_each_look(page)]
+    page = seat.look(f"?view=timeline&id={_watcher(seat)}")
     for key in ("?", "K"):
         page.keyboard.press(key)
         page.wait_for_selector("dialog[open]")
@@ -146,8 +151,9 @@ def test_help_lists_every_control_and_its_key(browser: Browser, theatre: Theatre
     ):
         assert word in told
     page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
     page.keyboard.press("t")
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     seat.close()
 
 

@@ -96,6 +96,8 @@ def _action(path: str, body: dict[str, Any]) -> str:
             return "fork.tick"
         case ["waits", _, "answer"]:
             return f"wait.{body['verb']}"
+        case ["waits", _, "snooze" | "delegate" as verb]:
+            return f"wait.{verb}"
         case ["findings", _]:
             return next(f"finding.{name}" for name in ("place", "note", "status") if name in body)
         case ["continuations", _, "field", "commands"]:
@@ -178,12 +180,23 @@ def questions(hands: Hands) -> None:
     theatre, page = hands.theatre, hands.page
     for ask in ("approval", "question", "budget"):
         theatre.start(ask, name=f"asks-{ask}")
+    for name in ("later", "other"):
+        theatre.start("question", name=f"asks-{name}")
     for name in ("denied", "ended"):
         theatre.start("approval", name=f"asks-{name}")
     for name in ("held", "lost"):
         theatre.do(_started_without_code(theatre, name))
     page = hands.seat.look("?view=waits")
-    page.locator("li.wait").nth(6).wait_for()
+    page.locator("li.wait").nth(8).wait_for()
+    hands.tab_to("asks-later asks", "li.wait")
+    hands.press("s")
+    hands.took("wait.snooze")
+    hands.tab_to("asks-other asks", "li.wait")
+    hands.press("h")
+    hands.tab_to("Hand over to", "li.wait form")
+    page.keyboard.type("ana")
+    hands.press("Enter")
+    hands.took("wait.delegate")
     for name, verb in (("asks-approval", "a"), ("asks-denied", "d"), ("asks-question", "r")):
         hands.tab_to(f"{name} asks", "li.wait")
         hands.press(verb)
@@ -265,7 +278,9 @@ def the_whole(hands: Hands) -> None:
 STORIES: dict[Callable[[Hands], None], frozenset[str]] = {
     controls: frozenset(CONTROLS),
     two_and_a_place: frozenset({"migrate", "fork.tick", "merge"}),
-    questions: frozenset(f"wait.{verb}" for verb in ("approve", "deny", "reply", "rebudget", "thaw", "kill")),
+    questions: frozenset(
+        f"wait.{verb}" for verb in ("approve", "deny", "reply", "rebudget", "thaw", "kill", "snooze", "delegate")
+    ),
     findings: frozenset({"finding.status", "finding.note", "finding.place"}),
     entries: frozenset(f"field.{verb}" for verb in ("pin", "unpin", "collapse", "expand", "hide", "remove", "restore")),
     the_whole: frozenset({"digest.seen", "brake.on", "brake.off"}),

@@ -216,6 +216,7 @@ def test_hostile_text_is_shown_and_obeyed_nowhere(theatre: Theatre, seat: Seat) 
         assert page.locator("img, iframe, object, embed, main script").count() == 0
         assert page.locator("a[href^='javascript']").count() == 0
     page = seat.look()
+    expect(page.locator(".finding h2")).to_have_count(len(HOSTILE))
     shown = page.locator(".finding h2").all_inner_texts()
     assert any("<script>document.title='owned'</script> A paper" in title for title in shown)
     assert any("\u241b[2J\u241b[31mA red one \u27e8U+202E\u27e9txt.exe" in title for title in shown)

@@ -219,8 +219,12 @@ class Theatre:
 
     def pass_days(self, days: float) -> None:
         """The store's clock is so much further on, and what was due has happened."""
-        self._play.clock.wound_ms += int(days * 86_400_000)
+        self.wind(days)
         self.settle()
+
+    def wind(self, days: float) -> None:
+        """The store's clock is so much further on."""
+        self._play.clock.wound_ms += int(days * 86_400_000)
 
     def link(self) -> str:
         """What `maestro up` prints: it lets one browser in, once."""

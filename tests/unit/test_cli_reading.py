@@ -2,11 +2,11 @@
 
 import pytest
 
+from actors.fitness import is_loopback
 from maestro.budget.vector import Budget
 from maestro.cli import reading
 from maestro.cli.app import ALIASES, VERBS, verb_in, work_of
 from maestro.cli.command import name_as_id
-from maestro.cli.doctor import is_loopback
 from maestro.cli.errors import wants_json
 from maestro.errors import InvalidInput
 

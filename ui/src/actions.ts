@@ -18,6 +18,8 @@ export const ACTIONS = {
   "wait.rebudget": "POST /v1/waits/{id}/answer",
   "wait.thaw": "POST /v1/waits/{id}/answer",
   "wait.kill": "POST /v1/waits/{id}/answer",
+  "wait.snooze": "POST /v1/waits/{id}/snooze",
+  "wait.delegate": "POST /v1/waits/{id}/delegate",
   "finding.status": "PATCH /v1/findings/{id}",
   "finding.note": "PATCH /v1/findings/{id}",
   "finding.place": "PATCH /v1/findings/{id}",

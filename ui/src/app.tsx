@@ -99,6 +99,8 @@ export function bindKeys(): void {
     { keys: "a", does: "Approve", told: true },
     { keys: "d", does: "Deny", told: true },
     { keys: "r", does: "Write a reply", told: true },
+    { keys: "s", does: "Snooze: put it off, for yourself", told: true },
+    { keys: "h", does: "Hand it over to somebody", told: true },
     { keys: "x", does: "Mark it, for one answer to many", told: true },
     { keys: "Tab", does: "Everything else", told: true },
   ]);

@@ -1,9 +1,9 @@
-// The control channel: server-sent events read with fetch, so that a break goes on at the last id, and a gap is told.
+// Streams: server-sent events read with fetch, so that a break goes on at the last id, and a gap is told.
 //
-// Invariants: one connection; none while the page is hidden; `Last-Event-ID` is the last event that was handed on, so what
+// Invariants: one connection each; none while the page is hidden; `Last-Event-ID` is the last event that was handed on, so what
 // was handed on is neither repeated nor skipped; a `gap` is handed on like any other event, its receiver takes a snapshot.
 
-import { signal } from "@preact/signals";
+import { type Signal, signal } from "@preact/signals";
 import { inertDeep } from "./inert";
 import { locked } from "./api";
 
@@ -16,11 +16,14 @@ export interface Fact {
 export type Line = "live" | "joining" | "paused" | "cut";
 export const line = signal<Line>("joining");
 
+/** Reasons of a `bye` behind which nothing will ever come. */
+const OVER = ["ended", "gone"];
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 8_000;
 
-/** Facts from `path` go to `receive`, for as long as the page is seen; returns what ends it. */
-export function follow(path: string, receive: (fact: Fact) => void): () => void {
+/** Facts from `path` go to `receive`, for as long as the page is seen and there are any; returns what ends it. `state` tells
+ * how the line is. */
+export function follow(path: string, receive: (fact: Fact) => void, state: Signal<Line> = line): () => void {
   let last = "";
   let ended = false;
   let current: AbortController | null = null;
@@ -35,17 +38,18 @@ export function follow(path: string, receive: (fact: Fact) => void): () => void 
         const answer = await fetch(path, { headers, credentials: "same-origin", signal: current.signal, cache: "no-store" });
         if (answer.status === 401) locked.value = true;
         if (!answer.ok || answer.body === null) throw new Error(`the stream answered ${answer.status}`);
-        line.value = "live";
+        state.value = "live";
         for await (const fact of facts(answer.body)) {
           wait = FIRST_WAIT_MS;
           receive(fact);
           last = fact.id || cursorIn(fact) || last;
+          ended ||= fact.event === "bye" && OVER.includes(String(fact.data["reason"]));
         }
       } catch {
         if (ended || document.hidden) break;
       }
       if (ended || document.hidden) break;
-      line.value = "cut";
+      state.value = "cut";
       await new Promise((resume) => setTimeout(resume, wait * (0.75 + Math.random() / 2)));
       wait = Math.min(wait * 2, LONGEST_WAIT_MS);
     }
@@ -54,9 +58,9 @@ export function follow(path: string, receive: (fact: Fact) => void): () => void 
   let running = Promise.resolve();
   function seen(): void {
     current?.abort();
-    if (document.hidden) line.value = "paused";
+    if (document.hidden) state.value = "paused";
     else {
-      line.value = "joining";
+      state.value = "joining";
       running = running.then(run);
     }
   }

@@ -190,6 +190,18 @@ export interface WaitItem {
   escalated: number;
   verbs: WaitVerb[];
   decided_by: string | null;
+  delegated_to: string | null;
+  delegated_by: string | null;
+  /** What was said with the hand-over. */
+  words: string;
+  /** Until when the one who looks has put it off. */
+  snoozed_until_ms: number | null;
+}
+
+export interface WaitItems {
+  items: WaitItem[];
+  total: number;
+  snoozed: number;
 }
 
 export interface Finding {

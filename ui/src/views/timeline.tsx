@@ -7,12 +7,14 @@ import { Chart } from "../parts/chart";
 import { Glyph, shapeOf, wordOf } from "../parts/glyph";
 import { clock } from "../parts/rail";
 import { nameOf } from "../parts/strip";
+import { Voice } from "../parts/voice";
 import { chosen, go, tick as tickLooked } from "../place";
 import { begin } from "../state/acts";
 import { useLoaded } from "../state/loaded";
 import { chosenBeat } from "../state/live";
 import { know } from "../state/swarm";
 import type { Account, Continuation, Json, TickSeen, Timeline as Told } from "../types";
+import { deliveryOf } from "../delivery";
 import { jsonText } from "../inert";
 import { clock as clockOf, count, day, distance, moment, sentence, several, short, spaced, span, usd } from "../words";
 
@@ -53,6 +55,7 @@ export function Timeline() {
   return (
     <section class="timeline" aria-label="Timeline">
       {whole.value !== null && <Head told={whole.value} />}
+      {whole.value !== null && whole.value.row.group !== "finished" && <Voice key={id} id={id} />}
       <p class="refused" role="alert" hidden={whole.error === "" && told.error === "" && note === ""}>
         {whole.error || told.error || note}
       </p>
@@ -79,6 +82,7 @@ function joined(newest: TickSeen[], older: TickSeen[]): TickSeen[] {
 function Head({ told }: { told: Continuation }) {
   const { row, show } = told;
   const [open, setOpen] = useState(false);
+  const delivery = deliveryOf(told);
   return (
     <div class="c-head">
       <div class="view-head">
@@ -101,6 +105,11 @@ function Head({ told }: { told: Continuation }) {
         {row.parent !== null && (
           <Fact name="parent">
             <Jump id={row.parent} />
+          </Fact>
+        )}
+        {delivery !== null && (
+          <Fact name="delivery">
+            <span class={`stamp ${delivery.shape}`}>{delivery.word}</span> {delivery.error}
           </Fact>
         )}
         {show.forked_from !== null && (

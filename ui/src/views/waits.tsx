@@ -1,15 +1,15 @@
 // Waiting on you: every question that a person is asked, what happens if nobody answers and when, and the answers.
 
-import { useState } from "preact/hooks";
-import { may, now, post, saying } from "../api";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { at, get, may, now, post, saying } from "../api";
 import { clock } from "../parts/rail";
 import { Glyph } from "../parts/glyph";
 import { go } from "../place";
 import { useLoaded } from "../state/loaded";
 import { waitsBeat } from "../state/live";
-import type { WaitItem, WaitVerb } from "../types";
+import type { System, WaitItem, WaitItems, WaitVerb } from "../types";
 import { jsonText } from "../inert";
-import { count, distance, moment, several, short, spaced, usd } from "../words";
+import { count, distance, moment, several, short, spaced, span, usd } from "../words";
 
 const WORD: Record<WaitVerb, string> = { reply: "Reply", approve: "Approve", deny: "Deny", rebudget: "Grant", thaw: "Thaw", kill: "Kill" };
 const KEY: Partial<Record<WaitVerb, string>> = { approve: "a", deny: "d", reply: "r" };
@@ -17,18 +17,31 @@ const KEY: Partial<Record<WaitVerb, string>> = { approve: "a", deny: "d", reply:
 type Said = Record<string, { ok: boolean; text: string }>;
 
 export function Waits() {
-  void clock.value;
-  const told = useLoaded<{ items: WaitItem[]; total: number }>("/v1/waits?limit=500", waitsBeat.value);
+  const [everything, setEverything] = useState(false);
+  const [putOff, setPutOff] = useState(0);
+  const back = putOff > 0 ? Math.floor(clock.value / BACK_MS) : 0; // what was put off comes back by itself
+  const told = useLoaded<WaitItems>(at("/v1/waits", { limit: 500, snoozed: everything ? "true" : null }), waitsBeat.value + back);
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
   const [said, setSaid] = useState<Said>({});
-  const items = (told.value?.items ?? []).filter((one) => snoozedUntil(one.id) <= now());
-  const snoozed = (told.value?.items.length ?? 0) - items.length;
+  const items = told.value?.items ?? [];
+  const snoozed = everything ? items.filter((one) => one.snoozed_until_ms !== null).length : (told.value?.snoozed ?? 0);
+  useEffect(() => setPutOff(snoozed), [snoozed]);
   const many = items.filter((one) => marked.has(one.id));
 
   async function answer(wait: WaitItem, verb: WaitVerb, more: object = {}): Promise<void> {
     try {
       await post(`wait.${verb}`, { verb, ...(wait.binding === null ? {} : { binding: wait.binding }), ...more }, wait.id);
       setSaid((old) => ({ ...old, [wait.id]: { ok: true, text: `${WORD[verb]}: done` } }));
+    } catch (failed) {
+      setSaid((old) => ({ ...old, [wait.id]: { ok: false, text: saying(failed) } }));
+    }
+    told.again();
+  }
+
+  async function aside(wait: WaitItem, action: "wait.snooze" | "wait.delegate", body: object, done: string): Promise<void> {
+    try {
+      await post(action, body, wait.id);
+      setSaid((old) => ({ ...old, [wait.id]: { ok: true, text: done } }));
     } catch (failed) {
       setSaid((old) => ({ ...old, [wait.id]: { ok: false, text: saying(failed) } }));
     }
@@ -45,7 +58,11 @@ export function Waits() {
       <div class="view-head">
         <h1>Waiting on you</h1>
         <span class="hint">{told.value === null ? "" : several(told.value.total, "question")}</span>
-        {snoozed > 0 && <button class="plain" onClick={() => (wakeAll(told.value?.items ?? []), told.again())}>{count(snoozed)} snoozed: show</button>}
+        {(snoozed > 0 || everything) && (
+          <button class="plain" aria-pressed={everything} onClick={() => setEverything(!everything)}>
+            {everything ? "Hide what is put off" : `${count(snoozed)} put off: show`}
+          </button>
+        )}
         {many.length > 0 && may("answer") && (
           <div class="bulk" role="toolbar" aria-label={`Answer ${many.length}`}>
             <span class="whom">{many.length} marked</span>
@@ -72,7 +89,8 @@ export function Waits() {
             said={said[wait.id]}
             onMark={() => setMarked(new Set(marked.has(wait.id) ? [...marked].filter((one) => one !== wait.id) : [...marked, wait.id]))}
             onAnswer={(verb, more) => void answer(wait, verb, more)}
-            onSnooze={() => (snooze(wait.id), told.again())}
+            onSnooze={() => void aside(wait, "wait.snooze", { for_s: snoozeS(wait) }, `Put off for ${span(1_000 * snoozeS(wait))}`)}
+            onHand={(to, words) => void aside(wait, "wait.delegate", { to, words }, `Handed to ${to}`)}
           />
         ))}
       </ol>
@@ -101,15 +119,19 @@ interface WaitProps {
   onMark: () => void;
   onAnswer: (verb: WaitVerb, more?: object) => void;
   onSnooze: () => void;
+  onHand: (to: string, words: string) => void;
 }
 
-function WaitView({ wait, marked, said, onMark, onAnswer, onSnooze }: WaitProps) {
+function WaitView({ wait, marked, said, onMark, onAnswer, onSnooze, onHand }: WaitProps) {
+  const [handing, setHanding] = useState(false);
   const name = wait.name ?? `${wait.behaviour} ${short(wait.continuation)}`;
   const hurry = wait.until_ms !== null && wait.until_ms - now() < 3_600_000;
   function pressed(event: KeyboardEvent): void {
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
     const verb = wait.verbs.find((one) => KEY[one] === event.key);
     if (event.key === "x" || event.key === " ") onMark();
+    else if (event.key === "s" && may("answer")) onSnooze();
+    else if (event.key === "h" && may("answer")) setHanding(true);
     else if (verb === "reply") (event.currentTarget as HTMLElement).querySelector("textarea")?.focus();
     else if (verb !== undefined && may("answer")) onAnswer(verb);
     else return;
@@ -143,8 +165,16 @@ function WaitView({ wait, marked, said, onMark, onAnswer, onSnooze }: WaitProps)
       </p>
       {wait.notified !== null && <p class={wait.notified.startsWith("failed") ? "refused" : "hint"}>Notification: {wait.notified}</p>}
       {wait.approvers.length > 0 && <p class="hint">For {wait.approvers.join(", ")}</p>}
+      {wait.delegated_to !== null && (
+        <p class="handed">
+          Meant for <b>{wait.delegated_to}</b>, says {wait.delegated_by}
+          {wait.words === "" ? "." : `: ${wait.words}`}
+        </p>
+      )}
+      {wait.snoozed_until_ms !== null && <p class="hint">You put it off; it is back {distance(wait.snoozed_until_ms, now())}.</p>}
       {wait.decided_by !== null && <p class="hint">Decided by {wait.decided_by}</p>}
-      {may("answer") ? <Answers wait={wait} onAnswer={onAnswer} onSnooze={onSnooze} /> : <p class="hint">You may look, not answer.</p>}
+      {may("answer") && handing && <HandOver wait={wait} onHand={(to, words) => (setHanding(false), onHand(to, words))} onClose={() => setHanding(false)} />}
+      {may("answer") ? <Answers wait={wait} onAnswer={onAnswer} onSnooze={onSnooze} handing={handing} onHanding={() => setHanding(!handing)} /> : <p class="hint">You may look, not answer.</p>}
       {said !== undefined && (
         <p class={said.ok ? "ok" : "refused"} role="alert">
           {said.text}
@@ -173,7 +203,15 @@ function What({ wait }: { wait: WaitItem }) {
   );
 }
 
-function Answers({ wait, onAnswer, onSnooze }: { wait: WaitItem; onAnswer: WaitProps["onAnswer"]; onSnooze: () => void }) {
+interface AnswersProps {
+  wait: WaitItem;
+  onAnswer: WaitProps["onAnswer"];
+  onSnooze: () => void;
+  handing: boolean;
+  onHanding: () => void;
+}
+
+function Answers({ wait, onAnswer, onSnooze, handing, onHanding }: AnswersProps) {
   const [text, setText] = useState("");
   const [edited, setEdited] = useState<string | null>(null);
   const [wrong, setWrong] = useState("");
@@ -254,35 +292,61 @@ function Answers({ wait, onAnswer, onSnooze }: { wait: WaitItem; onAnswer: WaitP
             Kill
           </button>
         )}
-        <button class="plain" onClick={onSnooze}>
-          Snooze an hour
+        <button class="plain" aria-keyshortcuts="s" onClick={onSnooze}>
+          Snooze {span(1_000 * snoozeS(wait))}
+        </button>
+        <button class="plain" aria-keyshortcuts="h" aria-expanded={handing} onClick={onHanding}>
+          Hand over
         </button>
       </div>
     </div>
   );
 }
 
-const SNOOZE_MS = 3_600_000;
-
-/** Snoozing is this browser's own: it hides a question from who snoozed it, and changes nothing for anybody else. */
-function snoozes(): Record<string, number> {
-  try {
-    return JSON.parse(localStorage.getItem("maestro.snoozed") ?? "{}") as Record<string, number>;
-  } catch {
-    return {};
-  }
+/** To whom, and a word with it: whoever may answer still may. */
+function HandOver({ wait, onHand, onClose }: { wait: WaitItem; onHand: WaitProps["onHand"]; onClose: () => void }) {
+  const [to, setTo] = useState("");
+  const [words, setWords] = useState("");
+  const [there, setThere] = useState<string[]>([]);
+  const first = useRef<HTMLInputElement>(null);
+  const list = `there-${wait.id}`;
+  useEffect(() => {
+    first.current?.focus();
+    get<System>("/v1/system").then((told) => setThere(told.presence), () => undefined);
+  }, []);
+  return (
+    <form
+      class="handing"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onHand(to, words);
+      }}
+      onKeyDown={(event) => event.key === "Escape" && (event.stopPropagation(), onClose())}
+    >
+      <label>
+        Hand over to
+        <input ref={first} list={list} required maxLength={120} autocomplete="off" value={to} onInput={(event) => setTo((event.target as HTMLInputElement).value)} />
+        <datalist id={list}>
+          {there.map((name) => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+      </label>
+      <label>
+        With the words
+        <input maxLength={500} autocomplete="off" value={words} onInput={(event) => setWords((event.target as HTMLInputElement).value)} />
+      </label>
+      <button class="primary">Hand over</button>
+    </form>
+  );
 }
 
-function snoozedUntil(id: string): number {
-  return snoozes()[id] ?? 0;
-}
+const SNOOZE_S = 3_600;
+const LEAST_S = 60;
+const BACK_MS = 15_000;
 
-function snooze(id: string): void {
-  const kept = Object.entries(snoozes()).filter(([, until]) => until > now());
-  localStorage.setItem("maestro.snoozed", JSON.stringify({ ...Object.fromEntries(kept), [id]: now() + SNOOZE_MS }));
-}
-
-function wakeAll(items: WaitItem[]): void {
-  const mine = new Set(items.map((wait) => wait.id));
-  localStorage.setItem("maestro.snoozed", JSON.stringify(Object.fromEntries(Object.entries(snoozes()).filter(([id]) => !mine.has(id)))));
+/** An hour, or half of what is left. */
+function snoozeS(wait: WaitItem): number {
+  const leftS = wait.until_ms === null ? Infinity : (wait.until_ms - now()) / 1_000;
+  return leftS > SNOOZE_S ? SNOOZE_S : Math.max(LEAST_S, Math.floor(leftS / 2 / LEAST_S) * LEAST_S);
 }
