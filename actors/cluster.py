@@ -10,7 +10,6 @@ With a `ray_address` in the settings there is nothing to start or stop here: tha
 """
 
 import asyncio
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from actors.gcs_store import GcsStore
 from actors.joining import carry_token, join, shell_environment
 from actors.local_ray import Head, Place, start
 from actors.names import NAMESPACE, OWN, ROOT, SUPERVISOR_PREFIX
-from actors.processes import end, find, kill_all, named
+from actors.processes import Ended, find, kill_all, named, stop_all
 from actors.supervised import own_supervisor
 from maestro.errors import ClusterError, NotFound
 from maestro.home import locked
@@ -32,8 +31,6 @@ from maestro.settings import Settings
 from maestro.supervision.spec import ChildSpec
 
 COMMAND_S = 180.0  # how long another maestro command may hold the cluster
-RAYLET_GRACE_S = 10.0  # its workers end with it
-REST_GRACE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +45,6 @@ class ClusterInfo:
     """Of gcs_server, raylet and dashboard."""
     started: bool = False
     """True when this call started it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The processes that are gone now, by name and pid."""
-
-    orderly: tuple[str, ...]
-    forced: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.orderly or self.forced)
 
 
 class RayCluster:
@@ -187,14 +173,9 @@ def stop(settings: Settings) -> Ended:
     place = Place.of(settings)
     ray.shutdown()
     with locked(place.lock, COMMAND_S):
-        living = find(place.signs())
-        names = [named(process) for process in living]
-        raylets = [process for process, name in zip(living, names, strict=True) if name.startswith("raylet ")]
-        end(raylets, signal.SIGTERM, RAYLET_GRACE_S)
-        end(find(place.signs()), signal.SIGTERM, REST_GRACE_S)
-        forced = kill_all(place.signs())
+        ended = stop_all(place.signs())
         _forget(place, settings)
-    return Ended(tuple(name for name in names if name not in forced), tuple(forced))
+    return ended
 
 
 def kill(settings: Settings) -> Ended:
@@ -204,7 +185,7 @@ def kill(settings: Settings) -> Ended:
     with locked(place.lock, COMMAND_S):
         forced = kill_all(place.signs())
         _forget(place, settings)
-    return Ended((), tuple(forced))
+    return Ended(forced=tuple(forced))
 
 
 def environment(settings: Settings) -> Mapping[str, str]:

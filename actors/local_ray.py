@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from actors.joining import ONE_MACHINE, answers, token_environment
 from actors.processes import MARK, Signs, boot_id, kill_session, pid_lives
 from maestro.errors import ClusterError
 from maestro.home import keep_private, private_folder, private_text, short_folder
+from maestro.loopback import free_port
 from maestro.settings import Settings
 from maestro.telemetry import LOGS
 
@@ -170,7 +170,7 @@ def _try_start(place: Place, settings: Settings, warm: int) -> Head:
         "warm_workers": warm,
         "object_store_bytes": OBJECT_STORE_BYTES,
         "temp_dir": str(place.temp_dir),
-        "dashboard_port": _free_port(settings.dashboard_port),
+        "dashboard_port": free_port(settings.dashboard_port),
         "node_name": FIRST_NODE,
         "gcs_store": asdict(store) if store else None,
     }
@@ -232,17 +232,6 @@ def environment(place: Place, store: GcsStore | None = None) -> Mapping[str, str
         "DASHBOARD_METRIC_PORT": "0",  # its fixed default would meet that of another cluster
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no price list is fetched at import
     }
-
-
-def _free_port(wished: int) -> int:
-    """`wished` if nobody listens there, else one that is free now."""
-    for port in (wished, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return int(probe.getsockname()[1])
-    raise ClusterError("no port is free on 127.0.0.1", hint="end what holds them")
 
 
 def _last_line(log: Path) -> str:

@@ -6,12 +6,13 @@ of this process; see `actors.head`, which starts the first node, and why it is n
 """
 
 import json
-import socket
 import sys
 from typing import Any
 
 from ray._private.node import Node
 from ray._private.parameter import RayParams
+
+from maestro.loopback import free_port
 
 
 def main() -> None:
@@ -31,10 +32,11 @@ def _start(wished: dict[str, Any], node: dict[str, Any]) -> int:
             num_cpus=wished["num_cpus"],
             object_store_memory=wished["object_store_bytes"],
             node_manager_port=0,
-            metrics_agent_port=_free_port(),
-            metrics_export_port=_free_port(),
-            dashboard_agent_listen_port=_free_port(),
-            runtime_env_agent_port=_free_port(),
+            # Told beforehand: else a raylet waits until its agents have told theirs, 15 s at most, and dies.
+            metrics_agent_port=free_port(),
+            metrics_export_port=free_port(),
+            dashboard_agent_listen_port=free_port(),
+            runtime_env_agent_port=free_port(),
             min_worker_port=0,
             max_worker_port=0,
             include_log_monitor=False,  # type: ignore[arg-type]  # a bool, whatever Ray annotates
@@ -44,13 +46,6 @@ def _start(wished: dict[str, Any], node: dict[str, Any]) -> int:
         spawn_reaper=False,
     )
     return int(started.all_processes["raylet"][0].process.pid)
-
-
-def _free_port() -> int:
-    """Ports are given beforehand: else a raylet waits until its agents told theirs, 15 s at most, and dies."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ Invariants:
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from actors.joining import token_environment
 from actors.local_ray import HEALTH_CHECKS, OBJECT_STORE_BYTES, WARM_WORKERS
-from actors.processes import MARK, Signs, boot_id, end, find, kill_all, named
+from actors.processes import MARK, Ended, Signs, boot_id, stop_all
 from maestro.errors import ClusterError, MaestroError
 from maestro.home import default_home, keep_private, private_folder, read_private, short_folder
 from maestro.telemetry import LOGS
@@ -34,7 +33,6 @@ BOOTSTRAP = "ray_bootstrap_config.yaml"
 """What `ray up` leaves in the head's home folder, beside the key with which it reaches the others."""
 ANSWER_MS = 2_000
 """How long a node may take to answer: on another machine there is one that can take over (one machine: local_ray)."""
-GRACE_S = 10.0
 REACH_S = 10
 BEHAVIOURS = "behaviours"
 """A folder in the home folder, where cluster.yaml puts your modules."""
@@ -94,24 +92,22 @@ def start(arguments: Sequence[str]) -> None:
 
 def stop() -> None:
     """Nothing of this node runs; on a head of provider `local`, nothing of the other machines' nodes either."""
-    others = stopping_others()
-    with ThreadPoolExecutor(max(1, len(others))) as reaching:
-        for address, status in zip(others, reaching.map(_stopped, others.values()), strict=True):
+    commands = list(stopping_others().values())
+    with ThreadPoolExecutor(max(1, len(commands))) as reaching:
+        for command, status in zip(commands, reaching.map(_stopped, commands), strict=True):
             if status:
-                print(f"{address}: not reached; what runs there ends by itself within a minute", file=sys.stderr)  # noqa: T201
-    for name in stop_here():
+                told = f"{command[-2]}: not stopped (ssh: {status}); log in there and run `ray stop`"
+                print(told, file=sys.stderr)  # noqa: T201
+    ended = stop_here()
+    for name in (*ended.orderly, *ended.forced):
         print(f"ended {name}")  # noqa: T201
 
 
-def stop_here() -> Sequence[str]:
-    """The processes of this node that were ended, by name; none lives. Asked first, the raylet before the rest."""
-    living = find(_signs())
-    names = [named(process) for process in living]
-    end([p for p, name in zip(living, names, strict=True) if name.startswith("raylet ")], signal.SIGTERM, GRACE_S)
-    end(find(_signs()), signal.SIGTERM, GRACE_S)
-    kill_all(_signs())
+def stop_here() -> Ended:
+    """Nothing of this node lives, and nothing of it is recorded."""
+    ended = stop_all(_signs())
     _record().unlink(missing_ok=True)
-    return names
+    return ended
 
 
 def stopping_others() -> Mapping[str, Sequence[str]]:

@@ -21,6 +21,8 @@ import ray
 
 MARK = "MAESTRO_CLUSTER"
 """Variable in the environment of each process of a cluster; its value is the cluster's temp folder."""
+RAYLET_GRACE_S = 10.0  # its workers end with it
+REST_GRACE_S = 5.0
 KILL_S = 10.0
 
 
@@ -31,6 +33,17 @@ class Signs:
     mark: str
     sessions: frozenset[int] = frozenset()
     """Session ids of those who started its nodes, since the machine was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The processes that are gone now, by name and pid."""
+
+    orderly: tuple[str, ...] = ()
+    forced: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.orderly or self.forced)
 
 
 def boot_id() -> str:
@@ -90,6 +103,17 @@ def wait_gone(processes: Iterable[psutil.Process], patience_s: float) -> Sequenc
     while (living := [process for process in living if lives(process)]) and time.monotonic() < deadline:
         time.sleep(0.02)
     return living
+
+
+def stop_all(signs: Signs) -> Ended:
+    """No process of the cluster lives; they were asked first, the raylets before the rest."""
+    living = find(signs)
+    names = [named(process) for process in living]
+    raylets = [process for process, name in zip(living, names, strict=True) if name.startswith("raylet ")]
+    end(raylets, signal.SIGTERM, RAYLET_GRACE_S)
+    end(find(signs), signal.SIGTERM, REST_GRACE_S)
+    forced = kill_all(signs)
+    return Ended(tuple(name for name in names if name not in forced), tuple(forced))
 
 
 def kill_all(signs: Signs) -> Sequence[str]:

@@ -1,6 +1,5 @@
 """The pane in words: at which port it is served, what Serve says of it, and the link that lets a browser in."""
 
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
@@ -12,6 +11,7 @@ from rich.text import Text
 from maestro.cli.inert import inert
 from maestro.cli.keepers import told_by
 from maestro.home import keep_private, read_private
+from maestro.loopback import free_port
 from maestro.settings import Settings
 
 KEEPER = "pane-keeper"
@@ -30,11 +30,9 @@ def served(settings: Settings, on: bool) -> Settings:
     """
     if not on or settings.pane == "off":
         return settings.having(pane="off")
-    last = _last_port(settings)
-    said = "pane_port" in settings.model_fields_set and settings.pane_port
-    if said or (last is None and settings.pane_port and _is_free(settings.pane_port)):
+    if "pane_port" in settings.model_fields_set and settings.pane_port:
         return settings.having(pane="serve")
-    return settings.having(pane="serve", pane_port=last or _free_port())
+    return settings.having(pane="serve", pane_port=_last_port(settings) or free_port(settings.pane_port))
 
 
 def pane_ready(settings: Settings) -> dict[str, JsonValue] | None:
@@ -73,19 +71,3 @@ def place_of(settings: Settings) -> str:
 
 def _last_port(settings: Settings) -> int | None:
     return urlsplit(place_of(settings)).port if (settings.home / PLACE).exists() else None
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -4,10 +4,8 @@ Each server is a child of the test's process that can be killed or stopped by it
 machine, and all of it lies in one folder.
 """
 
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,11 +18,11 @@ from typing import Any
 import redis
 
 from maestro.adapters.redis.binary import find_binary
+from tests.loopback import free_port
 
 START_S = 20.0
 FORM_S = 30.0
 NODE_TIMEOUT_MS = 1_500
-BUS = 10_000  # a cluster's bus listens so far above its port
 SLOTS = 16_384
 KEEPS = (
     "appendonly yes",
@@ -189,24 +187,6 @@ def until(holds: Callable[[], bool], within_s: float, told: Callable[[], str]) -
     while not holds():
         assert time.monotonic() < deadline, told()
         time.sleep(0.02)
-
-
-def free_port(bus: bool = False) -> int:
-    """A port that nobody listens at, below those that go out; with `bus`, one whose cluster bus port is free, too."""
-    for _ in range(1_000):
-        port = random.randrange(11_000, 21_000)
-        if all(_is_free(each) for each in ((port, port + BUS) if bus else (port,))):
-            return port
-    raise AssertionError("no port is free")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as tried:
-        try:
-            tried.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _answers(client: redis.Redis, also: type[Exception]) -> bool:

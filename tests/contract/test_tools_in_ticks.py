@@ -69,6 +69,17 @@ async def asked(stage: Stage, to: str) -> ContinuationId:
     return cid
 
 
+async def died_in_mid_tick(stage: Stage, cid: ContinuationId) -> None:
+    """It had leave and made the call, its process died in it, and whoever took it up anew has come to rest."""
+    await verbs.decide(stage.at, cid, "", approved=True)
+    adopted = await stage.taken()
+    with pytest.raises(Died):
+        await run(adopted, stage.around)
+    for number in range(stage.backend.partitions):
+        await stage.backend.leases.reclaim(ALICE, Partition(number))
+    await stage.settle()
+
+
 @pytest.mark.parametrize(("approved", "result", "spent"), [(True, "bob 1", 70), (False, "tool_denied", 0)])
 async def test_the_tick_goes_on_with_a_persons_word(stage: Stage, approved: bool, result: str, spent: int) -> None:
     cid = await asked(stage, "bob")
@@ -88,13 +99,7 @@ async def test_an_unknown_outcome_is_asked_for_and_the_tick_goes_on(
     stage: Stage, answer: str, result: JsonValue, sent: int
 ) -> None:
     cid = await asked(stage, "abyss")
-    await verbs.decide(stage.at, cid, "", approved=True)
-    adopted = await stage.taken()
-    with pytest.raises(Died):
-        await run(adopted, stage.around)
-    for number in range(stage.backend.partitions):
-        await stage.backend.leases.reclaim(ALICE, Partition(number))
-    await stage.settle()
+    await died_in_mid_tick(stage, cid)
     assert SENT["abyss"] == 1
     assert "nobody knows whether it happened" in await stage.why(cid)
 
@@ -109,13 +114,7 @@ async def test_an_unknown_outcome_is_asked_for_and_the_tick_goes_on(
 
 async def test_what_was_done_is_known_though_its_result_is_too_large_to_keep(stage: Stage) -> None:
     cid = await asked(stage, "everybody")
-    await verbs.decide(stage.at, cid, "", approved=True)
-    adopted = await stage.taken()
-    with pytest.raises(Died):
-        await run(adopted, stage.around)
-    for number in range(stage.backend.partitions):
-        await stage.backend.leases.reclaim(ALICE, Partition(number))
-    await stage.settle()
+    await died_in_mid_tick(stage, cid)
     done = await stage.checkpoint(cid)
     assert (done.status, done.result, SENT["everybody"]) == ("completed", "tool_failed", 1)
     assert (await stage.ledger(cid)).account("usd").spent == 70

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from maestro.errors import InvalidInput, StoreUnavailable
 from maestro.home import keep_private, short_folder
 from maestro.settings import Settings
 from tests.e2e.support import eventually
+from tests.loopback import free_port
 
 PASSWORD = "of-ray-alone"
 
@@ -56,9 +56,7 @@ class Server:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """The embedded server's binary, on a port: Ray knows no sockets."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="mg", dir="/tmp"))
     made = Server(port, folder / "s", folder)
     (folder / "home").mkdir(mode=0o700)

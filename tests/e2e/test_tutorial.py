@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.farm import free_port
 from tests.e2e.support import COMMAND_S, ROOT_FOLDER
 from tests.integration.test_readme import alike, dialogue
+from tests.loopback import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

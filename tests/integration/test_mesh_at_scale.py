@@ -118,6 +118,7 @@ async def timed(act: Callable[[], Awaitable[Any]], times: int) -> list[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120 + SLEEPERS / 20)
 @pytest.mark.spec("04.2")
 @pytest.mark.shows("5.2")
 async def test_of_all_sleepers_an_event_wakes_the_three_that_it_matches(backend: Backend) -> None:

@@ -1,99 +1,28 @@
 """Today's code is tried on every sleeper in a process of its own: who would fail is known, and nothing has changed."""
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 import redis as client
 
-from maestro.adapters.redis.backend import open_backend
 from maestro.adapters.sandbox.process import MOST_ENDS, Sandbox
-from maestro.behaviours.counter import Counter
-from maestro.cli.app import run as maestro_run
 from maestro.continuation.mail import Control
 from maestro.errors import InvalidInput
-from maestro.ids import ContinuationId, Partition, TenantId, new_token
+from maestro.ids import ContinuationId, new_token
 from maestro.runtime import verbs
 from maestro.runtime.rehearsal import Rehearsal, Sleeper, rehearse
 from maestro.runtime.verbs import Installation
-from maestro.tick.behaviour import Behaviour, Repertoire
-from maestro.tick.runner import run
-from maestro.tick.store import Commit
 from tests.chaos.redis_server import OwnRedis
-from tests.integration.code_change_support import Broken4, Pupil, Scout1, Scout2, Scout3, Scout4
-from tests.stage import SEAL, Stage
+from tests.integration.code_change_support import Broken4, Pupil, Scout2, Scout3, Scout4
+from tests.integration.rehearsal_support import Plant, Quiet1, dump, fill, plant, redis, stage
+from tests.stage import Stage
 
-HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "change-code-under-sleepers.md"
-EACH = 500
-"""Ticks on their way together while a store is filled."""
+__all__ = ["plant", "redis", "stage"]
+
 LIMIT_S = 1.0
 CID = ContinuationId("0123456789abcdefghjkmn-0")
-
-
-class Quiet1(Scout1):
-    """A scout of version 1 that begets nobody: ten thousand of them would beget ten thousand."""
-
-    name = "scout"
-
-    async def start(self, tick: Any) -> None:
-        tick.state.only = "a title"
-
-
-Plant = Callable[[str, str], str]
-
-
-@pytest.fixture
-def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
-    """A module with that source, importable from here on; returns its name."""
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def planted(name: str, source: str) -> str:
-        (tmp_path / f"{name}.py").write_text(source)
-        return name
-
-    return planted
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[OwnRedis]:
-    redis = OwnRedis()
-    with client.Redis.from_url(redis.url) as store:
-        store.config_set(
-            "appendfsync", "no"
-        )  # ten thousand are to sleep here; what a power cut takes is shown elsewhere
-    yield redis
-    redis.close()
-
-
-@pytest.fixture
-async def stage(redis: OwnRedis) -> AsyncIterator[Stage]:
-    emptied(redis)
-    backend = await open_backend(redis.url, TenantId(new_token("tenant")), virtual=True)
-    yield Stage(backend)
-    await backend.close()
-
-
-def emptied(redis: OwnRedis) -> None:
-    with client.Redis.from_url(redis.url) as store:
-        store.flushall()
-
-
-async def fill(stage: Stage, behaviour: type[Behaviour[Any]], count: int) -> None:
-    """So many more sleep, each after its first tick."""
-    stage.around = stage.surroundings(behaviour)
-    for begun in range(0, count, EACH):
-        some = range(min(EACH, count - begun))
-        await asyncio.gather(*(stage.start(behaviour) for _ in some))
-        adopted = [each for each in await asyncio.gather(*(stage.adopt() for _ in some)) if each is not None]
-        outcomes = [await run(each, stage.around) for each in adopted]
-        assert len(outcomes) == len(some)
-        commits = [outcome for outcome in outcomes if isinstance(outcome, Commit)]
-        await asyncio.gather(*(stage.backend.store.commit(commit) for commit in commits))
 
 
 async def rehearsed(at: Installation, *modules: str) -> Rehearsal:
@@ -102,17 +31,6 @@ async def rehearsed(at: Installation, *modules: str) -> Rehearsal:
         return await rehearse(at, sandbox)
     finally:
         await sandbox.close()
-
-
-def dump(url: str) -> dict[bytes, Any]:
-    """Every key of the server, byte for byte, with what is left of its life."""
-    with client.Redis.from_url(url) as store:
-        keys = sorted(store.scan_iter(count=5_000))
-        asked = store.pipeline(transaction=False)
-        for key in keys:
-            asked.dump(key).pttl(key)
-        replies = asked.execute()
-    return dict(zip(keys, zip(replies[::2], replies[1::2], strict=True), strict=True))
 
 
 # ------------------------------------------------------------------ ten thousand
@@ -325,124 +243,3 @@ async def test_where_nobody_sleeps_no_process_is_begun(stage: Stage) -> None:
     sandbox = Sandbox(("no.such.module",))
     assert (await rehearse(stage.at, sandbox)).sleepers == 0
     assert sandbox.processes == 0
-
-
-# ------------------------------------------------------------------ the command line
-
-
-class Shop:
-    """An installation on a Redis of ours, as the command line finds it."""
-
-    def __init__(self, url: str, capfd: pytest.CaptureFixture[str]) -> None:
-        self.url, self._capfd = url, capfd
-
-    def ask(self, *arguments: str) -> tuple[int, str, str]:
-        status = maestro_run(arguments)
-        return (status, *self._capfd.readouterr())
-
-
-@pytest.fixture
-def shop(redis: OwnRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shop:
-    """One counter and two scouts of version 1 sleep in it."""
-    return furnished(redis, tmp_path, monkeypatch, capfd, [(Counter, 1), (Quiet1, 2)])
-
-
-def furnished(
-    redis: OwnRedis,
-    home: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    sleepers: Sequence[tuple[type[Behaviour[Any]], int]],
-) -> Shop:
-    """An installation of its own, which the environment describes and so many sleep in."""
-    key, tenant = home / "key", new_token("shop")
-    key.write_bytes(SEAL.key)
-    key.chmod(0o600)
-    emptied(redis)
-    settings = {"HOME": home / "home", "REDIS_URL": redis.url, "TENANT": tenant, "MAC_KEY_FILE": key}
-    for name, value in settings.items():
-        monkeypatch.setenv(f"MAESTRO_{name}", str(value))
-
-    async def fill_it() -> None:
-        backend = await open_backend(redis.url, TenantId(tenant))
-        for behaviour, count in sleepers:
-            await fill(Stage(backend), behaviour, count)
-        assert len(await backend.records.ids(Partition(0))) == sum(count for _, count in sleepers)
-        await backend.close()
-
-    asyncio.run(fill_it())
-    return Shop(redis.url, capfd)
-
-
-def test_rehearse_lists_who_would_fail_and_its_status_says_so(shop: Shop, plant: Plant) -> None:
-    support = "tests.integration.code_change_support"
-    good = plant("cli_good", f"from {support} import Scout4\n")
-    bad = plant("cli_bad", f"from {support} import Broken4\n")
-    before = dump(shop.url)
-    status, out, err = shop.ask("rehearse", "--behaviours", good)
-    assert status == 0, err
-    assert "WOULD FAIL" in out
-    assert "3 tried in" in err
-    status, out, err = shop.ask("rehearse", "--behaviours", bad, "-o", "json")
-    assert (status, orjson.loads(err)["code"]) == (1, "unservable")
-    told = orjson.loads(out)
-    assert (told["sleepers"], told["would_fail"], len(told["failures"])) == (3, 2, 2)
-    assert told["kinds"][1] == {"behaviour": "scout", "version": 1, "sleepers": 2, "would_fail": 2}
-    status, out, _ = shop.ask("rehearse", "--behaviours", bad, "-o", "jsonl")
-    assert [orjson.loads(line)["to_version"] for line in out.splitlines()] == [4, 4]
-    status, out, err = shop.ask("rehearse", "--behaviours", bad)
-    assert "KeyError: 'titles'" in out
-    assert "2 of 3 would fail" in err
-    status, _, err = shop.ask("rehearse", "--behaviours", "no.such.module")
-    assert (status, "cannot import 'no.such.module'" in err) == (2, True)
-    assert dump(shop.url) == before
-
-
-def test_up_refuses_code_under_which_sleepers_would_be_held(shop: Shop, plant: Plant) -> None:
-    bad = plant("up_bad", "from tests.integration.code_change_support import Broken4\n")
-    before = dump(shop.url)
-    status, _, err = shop.ask("up", "--behaviours", bad)
-    assert status == 1
-    assert "2 of 3 sleepers would be held under this code: " in err
-    assert "KeyError: 'titles'" in err
-    assert "`maestro rehearse` lists all of them; `maestro up --accept-holds` goes on" in err
-    assert dump(shop.url) == before
-
-
-# ------------------------------------------------------------------ the how-to
-
-
-def test_the_how_to_says_what_happens(
-    redis: OwnRedis,
-    tmp_path: Path,
-    plant: Plant,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    text = HOW_TO.read_text()
-    yesterday, today, renamed = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    consoles = re.findall(r"^```console\n\$ maestro (.*?)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    shop = furnished(redis, tmp_path, monkeypatch, capfd, [(behaviour_of(yesterday, "Scout"), 2)])
-    slip = today.replace('state["title"]', 'state["titel"]')
-    assert slip != today
-    for source, status, (command, printed) in zip((today, slip), (0, 1), consoles, strict=True):
-        plant("scout", source)
-        assert (shop.ask(*command.split())[0], alike(shop.ask(*command.split())[1])) == (status, alike(printed))
-    status, _, err = shop.ask("up", "--behaviours", "scout")
-    assert (status, "2 of 2 sleepers would be held" in err) == (1, True)
-    assert Repertoire([behaviour_of(renamed, "Ranger")]).find("scout").name == "ranger"
-
-
-def behaviour_of(source: str, name: str) -> type[Behaviour[Any]]:
-    spaces: dict[str, Any] = {"__name__": "scout"}
-    exec(compile(source, "scout.py", "exec"), spaces)  # noqa: S102 - it is what a reader would write
-    found: type[Behaviour[Any]] = spaces[name]
-    return found
-
-
-def alike(printed: str) -> list[list[str]]:
-    """The words of each line; ids differ from run to run."""
-    return [
-        ["ID" if re.fullmatch(r"[0-9a-z]{22}-0", word) else word for word in line.split()]
-        for line in printed.splitlines()
-    ]

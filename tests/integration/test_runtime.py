@@ -3,24 +3,18 @@
 At every look, everybody must have a reason: done, held, ready, leased, or waiting for what can come (`Runtime.until`).
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import pytest
-from pydantic import BaseModel, JsonValue
+from pydantic import JsonValue
 
-from maestro.adapters.memory.backend import MemoryBackend
-from maestro.adapters.redis.backend import open_backend
 from maestro.behaviours.counter import Counter
-from maestro.budget.vector import BudgetVector
-from maestro.clock import ManualClock
-from maestro.continuation.directive import Closing, Finish, Sleep, Wait
-from maestro.continuation.lifecycle import Status
-from maestro.continuation.mail import Control, Mail
+from maestro.continuation.directive import Closing, Finish
+from maestro.continuation.mail import Control
 from maestro.errors import StoreUnavailable
-from maestro.ids import ContinuationId, HolderId, Partition, TenantId, new_token, partition_of
-from maestro.mesh.event import Event
-from maestro.runtime import loops, steer, verbs
+from maestro.ids import ContinuationId, HolderId, Partition, partition_of
+from maestro.runtime import verbs
 from maestro.runtime.backend import Backend
 from maestro.runtime.ports import Outbox
 from maestro.runtime.relay import Relay
@@ -28,94 +22,18 @@ from maestro.tick.behaviour import Behaviour, NoState
 from maestro.tick.context import Tick
 from maestro.tick.runner import run
 from maestro.tick.store import OutboxRow
-from tests.chaos.redis_server import OwnRedis
+from tests.integration.families import BEHAVIOURS, DAY_MS, USD, Listener, Parent, _quick, redis, runtime, stage
 from tests.integration.runtime_support import Runtime, in_limbo
 from tests.stage import CHARGE_USD_MICROS, LEASE_MS, Stage
 
-DAY_MS = 86_400_000
-USD = BudgetVector({"usd": 1_000_000})
-NOTHING = BudgetVector({})
+__all__ = ["_quick", "redis", "runtime", "stage"]
+
 GOAL = "durable checkpoints of sleeping actors"
 RELEVANT: JsonValue = {
     "title": "Durable checkpoints let actors sleep",
     "abstract": "Sleeping actors and their checkpoints.",
 }
 IRRELEVANT: JsonValue = {"title": "A recipe for plum cake", "abstract": "Butter, sugar, plums and an hour in the oven."}
-
-
-class Kept(BaseModel):
-    children: list[str] = []
-    ended: list[JsonValue] = []
-
-
-class Parent(Behaviour[Kept]):
-    """Begets as many as its input says, waits for all of them, and ends with what they told."""
-
-    async def start(self, tick: Tick[Kept]) -> Closing | None:
-        for n in range(int(str(tick.about.input))):
-            tick.state.children.append(tick.spawn(Child, goal=f"child {n}", budget=tick.budget.share(0.25), input=n))
-        return Wait.children(*map(ContinuationId, tick.state.children))
-
-    async def on_child(self, tick: Tick[Kept], child: Mail) -> Closing | None:
-        tick.state.ended.append(child.body)
-        return Finish(result=len(tick.state.ended)) if len(tick.state.ended) == len(tick.state.children) else None
-
-
-class Child(Behaviour[NoState]):
-    """Thinks once and ends; the one with number 0 fails."""
-
-    async def start(self, tick: Tick[NoState]) -> Closing | None:
-        await tick.think("who am I?")
-        if tick.about.input == 0:
-            return None
-        return Finish(result=tick.about.input)
-
-    async def on_message(self, tick: Tick[NoState], message: Mail) -> Closing | None:
-        return Finish(result=message.body)
-
-
-class Listener(Behaviour[NoState]):
-    async def start(self, tick: Tick[NoState]) -> Closing | None:
-        tick.subscribe("papers.*", relevance=0.35)
-        return Sleep.until_woken()
-
-    async def on_event(self, tick: Tick[NoState], event: Event) -> Closing | None:
-        return Finish(result=event.key)
-
-
-BEHAVIOURS = (Counter, Parent, Child, Listener)
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[OwnRedis]:
-    redis = OwnRedis()
-    yield redis
-    redis.close()
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loops, "AWAY_S", 0.02)
-
-
-@pytest.fixture(params=["memory", "redis"])
-async def stage(request: pytest.FixtureRequest, redis: OwnRedis) -> AsyncIterator[Stage]:
-    """A store of two partitions on a virtual clock; audited after the test."""
-    if request.param == "memory":
-        backend = MemoryBackend(2, ManualClock())
-    else:
-        tenant = TenantId(new_token("tenant"))
-        backend = await open_backend(redis.url, tenant, partitions=2, virtual=True)  # type: ignore[assignment]
-    stage = Stage(backend, *BEHAVIOURS)
-    yield stage
-    await stage.audit()
-    await backend.close()
-
-
-@pytest.fixture
-async def runtime(stage: Stage) -> AsyncIterator[Runtime]:
-    async with Runtime(stage, *BEHAVIOURS) as runtime:
-        yield runtime
 
 
 async def test_only_what_is_relevant_wakes_and_the_rest_is_in_the_field(runtime: Runtime) -> None:
@@ -271,99 +189,6 @@ async def test_what_can_never_arrive_is_a_dead_letter_with_its_cause(stage: Stag
         causes = sorted({letter.partition(b'"cause":"')[2].partition(b'"')[0] for letter in letters})
         assert causes == [b"already_terminal", b"not_found"]
         assert await stage.total("outbox") == 0
-
-
-async def test_frozen_it_sleeps_through_everything_and_thawed_it_reads_all_of_it(runtime: Runtime) -> None:
-    stage = runtime.stage
-    cid = await stage.start(Counter)
-    await runtime.until_quiet()
-    await stage.backend.steering.freeze(cid, True)
-    for n in range(3):
-        await verbs.send(stage.at, cid, n)
-    await runtime.until_quiet()
-    frost = (await stage.view(cid)).glance.frost
-    assert frost is not None
-    before = "asleep until an event, a message, a timer or a child's end"
-    told = f"frozen by person at {frost.at_ms} ms; 3 unread; before: {before}"
-    assert ((await stage.state(cid))["n"], await stage.why(cid)) == (0, told)
-    await stage.backend.steering.freeze(cid, False)
-    await runtime.until_state(cid, n=3)
-
-
-async def test_a_fork_of_a_past_tick_goes_on_from_there_and_its_origin_from_here(runtime: Runtime) -> None:
-    stage = runtime.stage
-    origin = await stage.start(Counter, budget=USD, input={"subscribe": "news.*"})
-    for n in range(1, 4):
-        await verbs.send(stage.at, origin, n)
-        await runtime.until_state(origin, n=n)
-        await runtime.until_quiet()
-    fork = await steer.fork(stage.at, origin, rev=2, share=0.5)
-    await runtime.until_quiet()
-    assert ((await stage.state(fork))["n"], (await stage.state(origin))["n"]) == (1, 3)
-    await stage.publish("news.today", "both")
-    await verbs.send(stage.at, fork, "only the fork")
-    await runtime.until_state(fork, n=3, events=1)
-    await runtime.until_state(origin, n=4, events=1)
-    assert (await stage.ledger(fork)).account("usd").granted == (await stage.ledger(origin)).account("usd").granted
-
-
-async def test_a_fork_of_one_that_waits_for_its_children_does_not_wait_for_those_of_another(runtime: Runtime) -> None:
-    stage = runtime.stage
-    origin = await stage.start(Parent, input=1, budget=USD)
-    await runtime.until_quiet()
-    fork = await steer.fork(stage.at, origin, rev=None, share=0.1)
-    await runtime.until_quiet()
-    assert (await stage.why(fork)).startswith("asleep until an event")
-    await verbs.order(stage.at, origin, Control.KILL)
-    await runtime.until_ended(origin)
-
-
-async def test_without_money_it_waits_for_it_and_a_grant_wakes_it(runtime: Runtime) -> None:
-    stage = runtime.stage
-    cid = await stage.start(Counter, budget=BudgetVector({"usd": 1}))
-    await runtime.until_quiet()
-    await verbs.send(stage.at, cid, {"think": "of something"})
-    await runtime.until_quiet()
-    assert (await stage.why(cid)).startswith("waiting on budget: ")
-    assert stage.model.asked == 0
-    await stage.publish("news.today", "unheard")
-    await verbs.rebudget(stage.at, cid, USD, NOTHING)
-    await runtime.until_state(cid, answers=["ok"])
-    await runtime.until_quiet()
-    assert (await stage.why(cid)).startswith("asleep until an event")
-    await verbs.send(stage.at, cid, "and on it goes")
-    await runtime.until_state(cid, n=2)
-
-
-async def test_a_kill_stops_the_whole_family_and_its_money_comes_home(runtime: Runtime) -> None:
-    stage = runtime.stage
-    root = await stage.start(Counter, budget=USD)
-    await verbs.send(stage.at, root, {"spawn": "child", "share": 0.5})
-    await runtime.until_quiet()
-    (child,) = (await stage.checkpoint(root)).children
-    await verbs.send(stage.at, child, {"spawn": "grandchild", "share": 0.5})
-    await runtime.until_quiet()
-    (grandchild,) = (await stage.checkpoint(child)).children
-    await verbs.order(stage.at, root, Control.KILL)
-    for cid in (root, child, grandchild):
-        await runtime.until_ended(cid)
-        assert (await stage.checkpoint(cid)).status is Status.CANCELLED
-    assert (await stage.ledger(root)).account("usd").free == 1_000_000
-    assert (await stage.ledger(root)).account("usd").lent == 0
-
-
-async def test_an_approval_is_asked_given_once_and_acted_on(runtime: Runtime) -> None:
-    stage = runtime.stage
-    cid = await stage.start(Counter)
-    await verbs.send(stage.at, cid, {"ask": "buy"})
-    await runtime.until_quiet()
-    asked = [a for p in verbs.partitions(stage.at) for a in (await stage.backend.records.waiting(p)).values()]
-    assert len(asked) == 1
-    why = await stage.why(cid)
-    await verbs.decide(stage.at, cid, why.split()[4].rstrip(":"), approved=True)
-    await runtime.until_state(cid, decisions=["approved"])
-    await runtime.until_quiet()
-    assert not [a for p in verbs.partitions(stage.at) for a in (await stage.backend.records.waiting(p)).values()]
 
 
 async def test_a_poisoned_child_is_held_and_its_siblings_do_not_notice(runtime: Runtime) -> None:

@@ -15,7 +15,8 @@ from maestro.adapters.redis.rights import ADMIN, REPLICA, acl_lines, user_of
 from maestro.errors import StoreUnavailable
 from maestro.ids import TenantId
 from maestro.settings import Settings
-from tests.chaos.farm import Farm, Server, farm, free_port
+from tests.chaos.farm import Farm, Server, farm
+from tests.loopback import free_port
 from tests.stage import Stage
 
 TENANT = TenantId("acme")

@@ -16,8 +16,8 @@ from maestro.adapters.otel.names import commit_of, trace_of
 from maestro.adapters.otel.seam import Untraced, check_tracing, open_tracing
 from maestro.errors import InvalidInput
 from maestro.settings import Settings
-from tests.chaos.farm import free_port
 from tests.integration.test_traces import Asker, TracedStage
+from tests.loopback import free_port
 
 
 def installed(module: str) -> bool:

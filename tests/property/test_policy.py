@@ -115,8 +115,9 @@ def test_with_cold_caches_and_ordered_prices_less_money_never_makes_the_call_dea
         asked=question.asked or Step.OPUS,
     )
     poorer = replace(question, budget=spend(question.budget, "usd", less))
-    if calls_now(decide(poorer)) and calls_now(decide(question)):
-        assert decide(poorer).cost.usd_micros <= decide(question).cost.usd_micros
+    less_bought, more_bought = decide(poorer), decide(question)
+    if calls_now(less_bought) and calls_now(more_bought):
+        assert less_bought.cost.usd_micros <= more_bought.cost.usd_micros
 
 
 def ordered(question: Question) -> dict[Tier, TokenPrice]:

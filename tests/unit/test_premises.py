@@ -84,3 +84,18 @@ auth: {{ssh_user: maestro, ssh_private_key: ~/ray_bootstrap_key.pem}}
     assert list(told) == others
     assert all(f"{home}/ray_bootstrap_key.pem" in command for command in told.values())
     assert all("maestro@192.0.2.1" in command[-2] for command in told.values())
+
+
+def test_of_a_machine_that_was_not_stopped_it_says_what_to_do_there(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bootstrap = "provider: {type: local, worker_ips: [192.0.2.11]}\nauth: {ssh_user: maestro}\n"
+    (home / premises.BOOTSTRAP).write_text(bootstrap)
+    ssh = home / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text("#!/bin/sh\nexit 255\n")
+    ssh.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    assert premises.main(["stop"]) == 0
+    told = "maestro@192.0.2.11: not stopped (ssh: 255); log in there and run `ray stop`\n"
+    assert capsys.readouterr().err == told
