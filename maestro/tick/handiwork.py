@@ -70,13 +70,13 @@ class Handiwork:
         self, bench: Workbench, keeper: Keeper, adopted: Adopted, before: Checkpoint, journal: Journal
     ) -> None:
         self._bench = bench
-        self._keeper = keeper
         self._adopted = adopted
         self._before = before
         self._journal = journal
         self._uses: Counter[str] = Counter()
         self._cache = Cache(bench.records, before.tenant)
         self._fetch = partial(keeper.fetch, adopted.cid)
+        self._put = partial(_put, keeper, adopted)
         self._shared = Sharing(journal, self._fetch, self._put, bench.reveal)
         self._captures: dict[str, dict[str, JsonValue]] = {}
         """What the calls that this try made have captured, by call id."""
@@ -297,8 +297,9 @@ class Handiwork:
         await self._put(blocks)
         return ref
 
-    async def _put(self, blocks: dict[str, bytes]) -> None:
-        await self._keeper.keep(self._adopted.cid, blocks, self._adopted.now_ms)
+
+async def _put(keeper: Keeper, adopted: Adopted, blocks: dict[str, bytes]) -> None:
+    await keeper.keep(adopted.cid, blocks, adopted.now_ms)
 
 
 def _now_s() -> float:

@@ -117,14 +117,12 @@ class ThinkingMind:
         self._taken: dict[int, BudgetVector] = {}
         self._hands: Handiwork | None = None
         self._abreast = Abreast()
-        self._field = FieldReader(faculties.shelf, adopted.cid, adopted.now_ms, faculties.field_wait_ms, self._taint)
+        self._field = FieldReader(
+            faculties.shelf, adopted.cid, adopted.now_ms, faculties.field_wait_ms, partial(_taint, journal)
+        )
 
     async def top(self, n: int, edits: Edits | None = None) -> Sequence[Weighed]:
         return await self._field.top(n) if edits is None else (await self._field.read(n, edits)).shown
-
-    def _taint(self) -> None:
-        """What is read of others' words taints what follows."""
-        self._journal.taint[FIELD_TAINT] = None
 
     async def use(self, wish: Use) -> JsonValue:
         return await self._tools().use(wish)
@@ -377,6 +375,11 @@ class ThinkingMind:
             domain=signals.domain or None,
             stable_messages=prompt.stable_messages,
         )
+
+
+def _taint(journal: Journal) -> None:
+    """What is read of others' words taints what follows."""
+    journal.taint[FIELD_TAINT] = None
 
 
 async def _unreachable(entry: JournalEntry) -> Answered:

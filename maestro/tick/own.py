@@ -202,7 +202,7 @@ class OwnHands:
         self._acts = acts
         self._one_by_one = asyncio.Lock()
         self._bound = {
-            name: replace(verb, function=partial(self._noted, partial(verb.function, tick)))
+            name: replace(verb, function=partial(_noted, acts, partial(verb.function, tick)))
             for name, verb in _BY_NAME.items()
         }
 
@@ -228,18 +228,19 @@ class OwnHands:
             self._acts.extend(noted.acts)
         return noted.told
 
-    async def _noted(self, verb: Callable[..., Told | Awaitable[Told]], **given: Any) -> dict[str, JsonValue]:
-        """What the verb decides and tells, with nothing decided yet.
 
-        Raises:
-            ToolDeclined: it cannot be; says why.
-        """
-        before = len(self._acts)
-        try:
-            answer = verb(**given)
-            told = await answer if inspect.isawaitable(answer) else answer
-            return Noted(acts=tuple(self._acts[before:]), told=told).model_dump(mode="json")
-        except (InvalidInput, BudgetExceededError, UnknownEntryError, ToolDenied) as error:
-            raise ToolDeclined(error.message, field=error.field, hint=error.hint) from error
-        finally:
-            del self._acts[before:]
+async def _noted(acts: list[Act], verb: Callable[..., Told | Awaitable[Told]], **given: Any) -> dict[str, JsonValue]:
+    """What the verb decides and tells, with nothing decided yet.
+
+    Raises:
+        ToolDeclined: it cannot be; says why.
+    """
+    before = len(acts)
+    try:
+        answer = verb(**given)
+        told = await answer if inspect.isawaitable(answer) else answer
+        return Noted(acts=tuple(acts[before:]), told=told).model_dump(mode="json")
+    except (InvalidInput, BudgetExceededError, UnknownEntryError, ToolDenied) as error:
+        raise ToolDeclined(error.message, field=error.field, hint=error.hint) from error
+    finally:
+        del acts[before:]
