@@ -1,4 +1,4 @@
-"""Maestro as a whole on virtual time: random bad luck, three weeks cut anywhere, and builds that must be caught.
+"""Maestro as a whole on virtual time: random bad luck, and builds that must be caught.
 
 `make sim` runs ten times as many seeds. A seed that fails is told, and `python -m maestro.testing --seed N` repeats it.
 """
@@ -16,14 +16,11 @@ import pytest
 
 from maestro.budget.vector import Budget
 from maestro.testing.checks import audit
-from maestro.testing.forks import Forks
 from maestro.testing.loop import Standstill
 from maestro.testing.simulation import Verdict, simulate
 from maestro.testing.spread import spread
-from maestro.testing.story import cuts, tell, tell_all
 from maestro.testing.world import World
 from tests.simulation.builds import WITHOUT, Build
-from tests.simulation.seismograph import Seismograph
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "1000"))
 CAUGHT_WITHIN = 20  # seeds; the rarest of the planted defects shows in one of ten
@@ -44,48 +41,6 @@ def test_no_seed_violates_anything_and_everybody_has_a_reason_at_every_quiet_mom
     assert all(verdict.ticks >= 8 for verdict in verdicts), "a run without work passes every check"
     assert sum(verdict.faults for verdict in verdicts) > SEEDS
     assert _reasons(verdicts) >= REACHED, "a state that no run reaches is one that nobody asked about"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.shows("3.1")
-def test_three_weeks_end_the_same_wherever_a_process_dies() -> None:
-    whole = tell()
-    assert (whole.wrong, whole.findings) == ((), 9)
-
-    stories = tell_all(cuts(whole))
-
-    assert len(stories) == 2 * len(whole.writes) > 400
-    assert [story.cut for story in stories if story.cut is None] == [], "a cut point that was never reached"
-    assert [(story.cut, story.wrong) for story in stories if story.state != whole.state or story.wrong] == []
-
-
-def test_a_story_forked_at_its_cut_is_the_story_cut_there() -> None:
-    places = list(cuts(tell()))[7::60]
-
-    assert tell_all(places) == [tell(place) for place in places]
-
-
-def test_a_fork_that_breaks_off_is_not_taken_for_one_that_ended(capfd: pytest.CaptureFixture[str]) -> None:
-    forks = Forks()
-
-    def tell() -> bytes:
-        return bytes(1 // (not forks.fork()))
-
-    assert forks.told(tell) == bytes(1)
-    with pytest.raises(RuntimeError, match="ended without a value"):
-        list(forks.gathered())
-    assert "ZeroDivisionError" in capfd.readouterr().err
-
-
-@pytest.mark.shows("3.1")
-def test_the_cut_points_are_the_calls_that_changed_a_byte_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maestro.testing.story.World", Seismograph)
-    whole = tell()
-
-    uncut = {number: name for number, name in Seismograph.shaken.items() if number not in whole.writes}
-    assert uncut == {}, "writes that the story is never cut at"
-    assert len(whole.writes) == len(Seismograph.shaken) > 200
 
 
 def test_the_same_seed_gives_the_same_run_to_the_byte() -> None:
