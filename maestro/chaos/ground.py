@@ -116,6 +116,7 @@ class BareGround:
     _bodies: list[_Body] = field(default_factory=list)
     _incarnations: "itertools.count[int]" = field(default_factory=itertools.count)
     _keeping: "asyncio.Task[None] | None" = None
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     _client_proxy: Proxy | None = None
 
@@ -133,8 +134,8 @@ class BareGround:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._over.set()  # nobody is cancelled who is beginning a process: it would be nobody's
         if self._keeping is not None:
-            self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
         for body in self._bodies:
             await _ended(body)
@@ -222,7 +223,7 @@ class BareGround:
 
     async def _keep(self) -> None:
         """A body that ended is started again, a moment later and under another name."""
-        while True:
+        while not self._over.is_set():
             for body in tuple(self._bodies):
                 if body.pid is None:
                     await asyncio.sleep(RESTART_S)
